@@ -1,0 +1,1 @@
+"""From raw tables to what is known about each customer at a cutoff."""

@@ -1,0 +1,1 @@
+"""Load the registered models and score customers with them."""

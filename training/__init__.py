@@ -1,0 +1,1 @@
+"""Fit, evaluate out of time, log, compare, promote."""
