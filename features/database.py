@@ -1,0 +1,95 @@
+"""Find the tables of a DuckDB file, opened for reading only."""
+
+from pathlib import Path
+
+import duckdb
+
+from features.errors import InputError
+from features.schema import TABLES, nearest, plain
+from features.settings import SourceSettings, TableSettings
+from features.values import literal
+
+__all__ = [
+    "DATABASE",
+    "attach",
+    "connect_read_only",
+    "database_path",
+    "database_tables",
+    "pick_table",
+]
+
+DATABASE = "duckdb:///"
+
+
+def database_path(source: SourceSettings, base: Path) -> Path:
+    """The file that a `duckdb:///` address names; an `InputError` when it is not there."""
+    path = base / source.url.removeprefix(DATABASE)
+    if not path.is_file():
+        raise InputError(
+            f"The database {source.url!r} is not there (looked for {path}).",
+            "Correct [source] url; duckdb:///shop.duckdb is relative to regulars.toml.",
+        )
+    return path
+
+
+def connect_read_only(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection of its own on which the file is attached as `shop`."""
+    con = duckdb.connect()
+    try:
+        attach(con, path)
+    except InputError:
+        con.close()
+        raise
+    return con
+
+
+def attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach the file as `shop`, for reading only."""
+    try:
+        con.execute(f"ATTACH {literal(str(path))} AS shop (READ_ONLY)")
+    except duckdb.Error as error:
+        raise InputError(
+            f"{path.name} cannot be opened as a DuckDB database: {str(error).splitlines()[0]}",
+            "Close the program that writes to it, or check that it is a DuckDB file.",
+        ) from None
+
+
+def database_tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Schema and name of every table and view of `shop`."""
+    rows = con.execute(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_catalog = 'shop' ORDER BY ALL"
+    ).fetchall()
+    return [(str(schema), str(table)) for schema, table in rows]
+
+
+def pick_table(
+    there: list[tuple[str, str]], name: str, settings: TableSettings, path: Path
+) -> tuple[str, str]:
+    """The table that `from` names, or that is named like the standard table.
+
+    Raises:
+        InputError: There is none, or it is not clear which one.
+    """
+    names = [table if schema == "main" else f"{schema}.{table}" for schema, table in there]
+    listed = ", ".join(names[:10]) or "none"
+    if settings.from_ is not None:
+        for entry, shown in zip(there, names, strict=True):
+            if settings.from_ in (shown, ".".join(entry)):
+                return entry
+        raise InputError(
+            f"[tables.{name}] from = {settings.from_!r}: no such table in {path.name}.",
+            nearest(settings.from_, names) or f"Tables there: {listed}.",
+        )
+    for group in ({plain(name)}, set(TABLES[name].aliases)):
+        found = [entry for entry in there if plain(entry[1]) in group]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    if len(there) == 1 and name == "transactions":
+        return there[0]
+    raise InputError(
+        f"No one table of {path.name} is clearly {name}: found {listed}.",
+        f'Name it in regulars.toml: [tables.{name}] from = "...".',
+    )

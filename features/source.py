@@ -1,0 +1,285 @@
+"""Open the tables of a source as raw tables on one in-memory engine.
+
+A raw table holds the rows as they are found: every column under its own name, text when the
+file is text, plus the file and the number of each row. What the columns mean is decided in
+`features.quality`.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.database import (
+    DATABASE,
+    attach,
+    connect_read_only,
+    database_path,
+    database_tables,
+    pick_table,
+)
+from features.delimited import FILE, ROW, read_csv
+from features.dialect import Dialect, open_bytes, sniff
+from features.errors import InputError, SchemaError
+from features.files import (
+    PACKED,
+    SUFFIXES,
+    files_in,
+    find_files,
+    kind_of,
+    shown_path,
+    source_folder,
+    stem_of,
+)
+from features.schema import TABLES, nearest, plain, quote
+from features.settings import SourceSettings, TableSettings
+from features.values import literal
+
+__all__ = ["RawTable", "enums_to_text", "find_tables", "open_table", "raw_columns"]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A raw table in the engine.
+
+    Attributes:
+        name: Its standard name.
+        relation: Its name in the engine, quoted.
+        columns: Raw column -> engine type.
+        origin: Where it comes from, in words.
+        rejects: Quoted name of the table of structurally broken rows, None when there is none.
+        notes: What was found out about the files.
+    """
+
+    name: str
+    relation: str
+    columns: Mapping[str, str]
+    origin: str
+    rejects: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> dict[str, bool]:
+        """Raw column -> whether it holds text."""
+        return {column: kind == "VARCHAR" for column, kind in self.columns.items()}
+
+
+def find_tables(
+    source: SourceSettings, tables: Mapping[str, TableSettings], base: Path
+) -> dict[str, TableSettings]:
+    """The tables to read: those configured, and those found under their standard name.
+
+    Raises:
+        SchemaError: A configured table name is no standard table.
+    """
+    for name in tables:
+        if name not in TABLES:
+            raise SchemaError(
+                f"[tables.{name}] is no table of the data contract.",
+                nearest(name, TABLES) or f"Tables: {', '.join(TABLES)}.",
+            )
+    wanted = {"transactions": tables.get("transactions", TableSettings())}
+    if source.url.startswith(DATABASE):
+        database = database_path(source, base)
+        with connect_read_only(database) as con:
+            names = {plain(table) for _, table in database_tables(con)}
+    else:
+        names = {plain(stem_of(path)) for path in files_in(source_folder(source, base))}
+    for name in TABLES:
+        if name in tables or (name != "transactions" and plain(name) in names):
+            wanted[name] = tables.get(name, TableSettings())
+    return wanted
+
+
+def raw_columns(path: Path, settings: TableSettings | None = None) -> list[str]:
+    """Names of the columns of one CSV or Parquet file, without reading its rows.
+
+    Raises:
+        InputError: The file is not there, is of no supported kind, or cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is not there.", "Name a CSV or Parquet file.")
+    if kind_of(path) not in SUFFIXES:
+        raise InputError(
+            f"{path.name} is no file that can be read.",
+            f"Supported: {', '.join(SUFFIXES)}, also packed as .gz or .zst.",
+        )
+    if kind_of(path) not in (".parquet", ".pq"):
+        return list(sniff(path, path.name, settings or TableSettings()).columns)
+    try:
+        if path.suffix.lower() in PACKED:
+            with open_bytes(path) as stream:
+                return list(pq.read_schema(pa.BufferReader(stream.read())).names)
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise SchemaError(
+            f"{path.name} is no readable Parquet file: {str(error).splitlines()[0]}",
+            "Export the file again.",
+        ) from None
+
+
+def open_table(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceSettings,
+    name: str,
+    settings: TableSettings,
+    base: Path,
+) -> RawTable:
+    """Open one table of the source as a raw table.
+
+    Raises:
+        InputError: The file, table or database is not there or cannot be read.
+    """
+    if "://" in source.url and not source.url.startswith(DATABASE):
+        raise InputError(
+            f"The source {source.url!r} is of a kind that is not supported.",
+            'Use a folder (url = "data") or a DuckDB file (url = "duckdb:///shop.duckdb").',
+        )
+    if source.url.startswith(DATABASE):
+        return _open_database_table(con, source, name, settings, base)
+    paths = find_files(source, name, settings, base)
+    shown = {path: shown_path(path, base) for path in paths}
+    kinds = {"parquet" if kind_of(path) in (".parquet", ".pq") else "csv" for path in paths}
+    if len(kinds) > 1:
+        raise SchemaError(
+            f"[tables.{name}] mixes CSV and Parquet files: {', '.join(shown.values())}.",
+            "Narrow `from` so that it takes one kind.",
+        )
+    if kinds == {"parquet"}:
+        return _open_parquet(con, name, shown)
+    return _open_csv(con, name, shown, settings)
+
+
+def _open_csv(
+    con: duckdb.DuckDBPyConnection, name: str, shown: Mapping[Path, str], settings: TableSettings
+) -> RawTable:
+    dialects: dict[Path, Dialect] = {}
+    for path, label in shown.items():
+        dialects[path] = sniff(path, label, settings)
+    columns: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for path, dialect in dialects.items():
+        for column in dialect.columns:
+            known = spelled.setdefault(column.casefold(), column)
+            if known != column:
+                raise SchemaError(
+                    f"{shown[path]} has a column {column!r}, an earlier file {known!r}.",
+                    "Name the columns alike in all files of a table.",
+                )
+            columns[column] = "VARCHAR"
+    _check_reserved(columns, name)
+    relation, rejects = quote(f"raw {name}"), quote(f"rejected {name}")
+    listed = "".join(f", {quote(column)} VARCHAR" for column in columns)
+    con.execute(
+        f"CREATE TEMP TABLE {relation} ({quote(FILE)} VARCHAR, {quote(ROW)} BIGINT{listed})"
+    )
+    con.execute(
+        f"CREATE TEMP TABLE {rejects} ({quote(FILE)} VARCHAR, {quote(ROW)} BIGINT, "
+        "reason VARCHAR, line VARCHAR)"
+    )
+    notes: list[str] = []
+    for path, dialect in dialects.items():
+        read_csv(con, path, shown[path], dialect, relation, rejects)
+        notes += [note for note in dialect.notes if note not in notes]
+    count = con.execute(f"SELECT count(*) FROM {rejects}").fetchall()[0]  # noqa: S608
+    return RawTable(
+        name, relation, columns, _origin(shown), rejects if count[0] else None, tuple(notes)
+    )
+
+
+def _origin(shown: Mapping[Path, str]) -> str:
+    names = list(shown.values())
+    return names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
+
+
+def _check_reserved(columns: Mapping[str, str], name: str) -> None:
+    for column in columns:
+        if column.casefold() in (FILE, ROW):
+            raise SchemaError(
+                f"Table {name} has a column {column!r}, a name that is needed for the row's place.",
+                "Rename the column in the file.",
+            )
+
+
+def _open_parquet(con: duckdb.DuckDBPyConnection, name: str, shown: Mapping[Path, str]) -> RawTable:
+    relation = quote(f"raw {name}")
+    parts = []
+    with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
+        for i, (path, label) in enumerate(shown.items()):
+            safe = Path(folder) / f"{i}.parquet"
+            try:
+                if path.suffix.lower() in PACKED:
+                    with open_bytes(path) as stream, safe.open("wb") as out:
+                        shutil.copyfileobj(stream, out)
+                else:
+                    safe.symlink_to(path.resolve())
+                con.execute(f"SELECT * FROM read_parquet({literal(str(safe))}) LIMIT 0")  # noqa: S608
+            except (duckdb.Error, OSError, EOFError, pa.ArrowException) as error:
+                reason = str(error).splitlines()[0].replace(str(safe), label)
+                raise SchemaError(
+                    f"{label} is no readable Parquet file: {reason}", "Export the file again."
+                ) from None
+            parts.append(
+                f"SELECT {literal(label)} AS {quote(FILE)}, file_row_number + 1 AS {quote(ROW)}, "  # noqa: S608
+                f"* EXCLUDE (file_row_number) FROM read_parquet({literal(str(safe))}, "
+                "file_row_number = true)"
+            )
+        _materialise(con, relation, " UNION ALL BY NAME ".join(parts), _origin(shown))
+    return _typed(con, name, relation, _origin(shown))
+
+
+def _materialise(con: duckdb.DuckDBPyConnection, relation: str, select: str, origin: str) -> None:
+    try:
+        con.execute(f"CREATE TEMP TABLE {relation} AS {select}")
+    except duckdb.Error as error:
+        raise SchemaError(
+            f"{origin} cannot be read: {str(error).splitlines()[0]}", "Export it again."
+        ) from None
+
+
+def enums_to_text(con: duckdb.DuckDBPyConnection, relation: str) -> None:
+    """Make the closed lists of a raw table plain text."""
+    for name, kind, *_ in con.execute(f"DESCRIBE {relation}").fetchall():
+        if kind.startswith("ENUM"):
+            con.execute(f"ALTER TABLE {relation} ALTER {quote(name)} TYPE VARCHAR")
+
+
+def _typed(con: duckdb.DuckDBPyConnection, name: str, relation: str, origin: str) -> RawTable:
+    enums_to_text(con, relation)
+    described = con.execute(f"DESCRIBE {relation}").fetchall()
+    columns = {row[0]: row[1] for row in described if row[0] not in (FILE, ROW)}
+    count = con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0]  # noqa: S608
+    if count == (0,):
+        raise SchemaError(f"{origin} has no rows.", "Export it again with rows.")
+    return RawTable(name, relation, columns, origin)
+
+
+def _open_database_table(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceSettings,
+    name: str,
+    settings: TableSettings,
+    base: Path,
+) -> RawTable:
+    path = database_path(source, base)
+    attach(con, path)
+    try:
+        there = database_tables(con)
+        schema, table = pick_table(there, name, settings, path)
+        label = f"{shown_path(path, base)}:{table}"
+        relation = quote(f"raw {name}")
+        _materialise(
+            con,
+            relation,
+            f"SELECT {literal(label)} AS {quote(FILE)}, row_number() OVER () AS {quote(ROW)}, * "  # noqa: S608
+            f"FROM shop.{quote(schema)}.{quote(table)}",
+            label,
+        )
+    finally:
+        con.execute("DETACH shop")
+    return _typed(con, name, relation, label)
