@@ -1,0 +1,292 @@
+"""The command line: each command reads the configuration, calls one part, and says what came out.
+
+Heavy libraries are imported inside the commands, so that `--help` answers at once.
+"""
+
+import datetime as dt
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from features.errors import InputError
+
+from . import console
+
+__all__ = ["app", "run"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def _config_option(command: F) -> F:
+    return click.option(
+        "-c",
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=Path("regulars.toml"),
+        show_default=True,
+        help="Configuration file, or the folder that holds it.",
+    )(command)
+
+
+def _json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")(
+        command
+    )
+
+
+def _seed_option(command: F) -> F:
+    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)(
+        command
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("regulars"), prog_name="regulars")
+def app() -> None:
+    """Which customers will stay, what each is worth, and whom to act on.
+
+    On your own orders: `regulars init --transactions orders.csv`, `regulars train`,
+    `regulars score -o scores.csv`. To look around first: `regulars demo`.
+    """
+
+
+@app.command()
+@click.argument("folder", type=_FOLDER, default=Path("demo"))
+@click.option("--customers", type=click.IntRange(200, 1_000_000), default=5000, show_default=True)
+@_seed_option
+def demo(folder: Path, customers: int, seed: int) -> None:
+    """Run the whole job on a simulated shop in FOLDER: simulate, check, train, score, report."""
+    from .demo import run_demo
+
+    run_demo(folder, customers=customers, seed=seed)
+
+
+@app.command()
+@click.argument("folder", type=_FOLDER, default=Path())
+@click.option(
+    "--transactions", type=_FILE, help="The file of orders or order lines; columns are read off it."
+)
+@click.option("--force", is_flag=True, help="Replace a regulars.toml that is there already.")
+def init(folder: Path, transactions: Path | None, force: bool) -> None:
+    """Write a commented regulars.toml in FOLDER, with the columns recognised in your file."""
+    from .init import write_config
+
+    path, recognised = write_config(folder, transactions, force=force)
+    for line in recognised:
+        console.say(line)
+    console.say(f"Wrote {path}. Look it over, then run: regulars check --config {path}")
+
+
+@app.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--customers", type=click.IntRange(1, 10_000_000), default=5000, show_default=True)
+@click.option(
+    "--days", type=click.IntRange(30, 3650), default=1095, show_default=True, help="History."
+)
+@_seed_option
+def simulate(folder: Path, customers: int, days: int, seed: int) -> None:
+    """Write a synthetic shop with known truth to FOLDER: every table, and truth.parquet."""
+    from features.simulate import simulate as simulate_shop
+
+    simulation = simulate_shop(folder, customers=customers, days=days, seed=seed)
+    console.show_table(
+        f"Simulated shop in {folder}",
+        ["file", "rows"],
+        [[name, count] for name, count in simulation.rows.items()],
+    )
+
+
+@app.command()
+@_config_option
+@_json_option
+def check(config_path: Path, as_json: bool) -> None:
+    """Read and validate the tables, profile them, and say whether they suffice for training."""
+    from features.profile import profile
+
+    from .config import load_config
+    from .jobs import open_configured_ledger
+
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    found = profile(ledger, horizon_days=config.churn.horizon_days, gap_days=config.churn.gap_days)
+    if as_json:
+        console.show_json({"quality": ledger.quality.to_dict(), "profile": found.to_dict()})
+        return
+    from .show import show_profile, show_quality
+
+    show_quality(ledger.quality, config.quarantine)
+    show_profile(found)
+
+
+@app.command()
+@_config_option
+@click.option("--cutoff", type=_DATE, required=True, help="Everything before this day is known.")
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
+    """Write one row a customer: features at a cutoff, labels where the horizon has closed."""
+    from features.snapshot import build_snapshot
+    from features.window import ObservationWindow
+    from serving.batch import write_list
+
+    from .config import load_config
+    from .jobs import open_configured_ledger
+
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    window = ObservationWindow(
+        ledger.first_day, cutoff.date(), config.churn.gap_days, config.churn.horizon_days
+    )
+    built = build_snapshot(ledger, window)
+    frame = built.features.join(built.rfm)
+    if built.labels is not None:
+        frame = frame.join(built.labels)
+    write_list(frame.reset_index(), output)
+    labelled = "with labels" if built.labels is not None else "without labels: horizon still open"
+    console.say(
+        f"Wrote {len(frame):,} customers x {frame.shape[1]} columns to {output}, {labelled}."
+    )
+
+
+@app.command()
+@click.argument("what", type=click.Choice(["churn", "clv", "all"]), default="all")
+@_config_option
+@_seed_option
+@_json_option
+def train(what: str, config_path: Path, seed: int, as_json: bool) -> None:
+    """Fit the models, evaluate them out of time, log them to MLflow, and promote if better."""
+    from .config import load_config
+    from .jobs import open_configured_ledger, train_models
+    from .show import show_training, show_where_to_look
+
+    config = load_config(config_path)
+    results = train_models(config, open_configured_ledger(config), what, seed=seed)
+    if as_json:
+        console.show_json([result.to_dict() for result in results])
+        return
+    for result in results:
+        show_training(result)
+    show_where_to_look(config)
+
+
+@app.command()
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@_seed_option
+def backtest(config_path: Path, output: Path, seed: int) -> None:
+    """Measure every candidate and baseline at rolling cutoffs; writes one long table."""
+    from serving.batch import write_list
+
+    from .config import load_config
+    from .jobs import backtest_models, open_configured_ledger
+
+    config = load_config(config_path)
+    table = backtest_models(config, open_configured_ledger(config), seed=seed)
+    write_list(table, output)
+    console.say(f"Wrote {len(table):,} measurements to {output}.")
+
+
+@app.command()
+@click.argument("list_path", metavar="[LIST]", type=_FILE, required=False)
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
+@_json_option
+def score(
+    list_path: Path | None,
+    config_path: Path,
+    output: Path,
+    cutoff: dt.datetime | None,
+    as_json: bool,
+) -> None:
+    """Score the customers in LIST, a file with a customer_id column (default: everyone)."""
+    from serving.batch import read_list, write_list
+
+    from .config import load_config
+    from .jobs import open_configured_ledger, score_customers
+    from .show import show_scored, summarise_scored
+
+    config = load_config(config_path)
+    ids = None if list_path is None else read_list(list_path)
+    ledger = open_configured_ledger(config)
+    scored = score_customers(config, ledger, cutoff.date() if cutoff else None, ids).frame
+    write_list(scored, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise_scored(scored)})
+        return
+    show_scored(scored)
+    console.say(f"Wrote {len(scored):,} customers to {output}.")
+
+
+@app.command()
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="An .html file.")
+@click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
+def report(config_path: Path, output: Path, cutoff: dt.datetime | None) -> None:
+    """Write the page people look at: one self-contained HTML file that opens offline."""
+    from serving.batch import write_text
+
+    from .config import load_config
+    from .jobs import open_configured_ledger, render_report, score_customers
+
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
+    write_text(render_report(ledger, scores), output)
+    console.say(f"Wrote {output}.")
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code.
+
+    Returns:
+        0 when it is done, 2 when the input or the configuration is wrong (one clear message
+        on standard error), 130 when interrupted, 1 when the fault is ours (with a traceback).
+    """
+    from features.progress import reporting
+
+    if not sys.warnoptions:
+        # Warnings of libraries are for developers, who see them as errors in the tests.
+        warnings.simplefilter("ignore")
+    for noisy in ("mlflow", "alembic", "pymc", "pytensor", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        with reporting(console.reporter()):
+            app.main(args=arguments, prog_name="regulars", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except InputError as problem:
+        click.echo(f"Error: {problem}", err=True)
+        return 2
+    except click.ClickException as problem:
+        problem.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; earlier output is untouched.", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is wrong.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        return 0
+    except Exception as problem:
+        from models.base import ModelError
+
+        if isinstance(problem, ModelError):
+            click.echo(f"Error: {problem}", err=True)
+            return 2
+        traceback.print_exc()
+        click.echo("This is a defect of Regulars, not of your data. Please report it.", err=True)
+        return 1
+    return 0

@@ -1,0 +1,199 @@
+"""`regulars.toml`: one file that says where the data is and what is asked of it."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import InputError
+from features.schema import TABLES, nearest
+from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
+
+__all__ = [
+    "ChurnOptions",
+    "ClvOptions",
+    "Config",
+    "ConfigError",
+    "MlflowOptions",
+    "load_config",
+    "parse_config",
+]
+
+
+class ConfigError(InputError):
+    """The configuration file is missing, cannot be read or says something unknown."""
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChurnOptions(_Options):
+    """What churn means here.
+
+    Attributes:
+        horizon_days: A customer who buys nothing for this many days has churned.
+        gap_days: Days between the cutoff and the start of the label window: the time that
+            preparing and sending a campaign takes.
+    """
+
+    horizon_days: int = Field(default=90, ge=1, le=3650)
+    gap_days: int = Field(default=0, ge=0, le=365)
+
+
+class ClvOptions(_Options):
+    """How future value is counted.
+
+    Attributes:
+        horizon_days: Days after the cutoff that count.
+        annual_discount_rate: 0.10 means that money a year from now counts for 1 / 1.10.
+        margin: Share of spend that is profit.
+    """
+
+    horizon_days: int = Field(default=365, ge=1, le=7300)
+    annual_discount_rate: float = Field(default=0.10, ge=0, le=5)
+    margin: float = Field(default=1.0, gt=0, le=1)
+
+
+class MlflowOptions(_Options):
+    """Where models and their runs are kept.
+
+    Attributes:
+        tracking_uri: A relative `sqlite:///` path is relative to the configuration file. The
+            environment variable `MLFLOW_TRACKING_URI` wins over it.
+        experiment: Name of the MLflow experiment.
+    """
+
+    tracking_uri: str = "sqlite:///mlflow.db"
+    experiment: str = "regulars"
+
+
+class Config(_Options):
+    """All that `regulars.toml` may say."""
+
+    source: SourceSettings = SourceSettings()
+    tables: dict[str, TableSettings] = Field(default_factory=dict)
+    policies: PolicySettings = PolicySettings()
+    purchases: PurchaseSettings = PurchaseSettings()
+    churn: ChurnOptions = ChurnOptions()
+    clv: ClvOptions = ClvOptions()
+    mlflow: MlflowOptions = MlflowOptions()
+    base: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def tracking_uri(self) -> str:
+        """The tracking store: the environment's, or the file's with its path made absolute."""
+        stated = os.environ.get("MLFLOW_TRACKING_URI")
+        if stated:
+            return stated
+        uri = self.mlflow.tracking_uri
+        relative = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
+        if relative and not re.match(r"[A-Za-z]:", relative[1]):
+            return f"sqlite:///{(self.base / relative[1]).resolve()}"
+        return uri
+
+    @property
+    def quarantine(self) -> Path:
+        """The folder for rows that were set aside."""
+        return self.base / "quarantine"
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: The file, or a folder that holds a `regulars.toml`.
+
+    Raises:
+        ConfigError: It is not there, is no TOML, or holds an unknown key or an unusable value.
+    """
+    if path.is_dir():
+        path = path / "regulars.toml"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {path}.",
+            "Write one with `regulars init --transactions orders.csv`, or name yours with "
+            "--config.",
+        ) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(
+            f"{path} cannot be read: {problem}.", "It must be a text file in UTF-8."
+        ) from None
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """Turn the text of a configuration file into a `Config`; `path` is where it came from."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(
+            f"{path} is not valid TOML: {problem}.",
+            'Text goes in quotes: horizon_days = 90 but from = "orders.csv".',
+        ) from None
+    if "base" in content:
+        raise ConfigError(f"{path}: unknown key base.", nearest("base", _keys(Config)))
+    try:
+        config = Config.model_validate({**content, "base": path.parent})
+    except ValidationError as problem:
+        raise _explain(problem, path) from None
+    for name, table in config.tables.items():
+        if name not in TABLES:
+            raise ConfigError(
+                f"{path}: unknown table [tables.{name}].",
+                f"{nearest(name, TABLES)} Tables: {', '.join(TABLES)}.",
+            )
+        options = [_alias(TableSettings, key) for key in TableSettings.model_fields]
+        columns = [column.name for column in TABLES[name].columns]
+        for key in table.columns:
+            if key not in columns and not TABLES[name].attributes:
+                known = [*columns, *(option for option in options if option != "columns")]
+                raise ConfigError(
+                    f"{path}: unknown key {key} in [tables.{name}].",
+                    f"{nearest(key, known)} Known: {', '.join(known)}.",
+                )
+    return config
+
+
+def _alias(model: type[BaseModel], field: str) -> str:
+    return model.model_fields[field].alias or field
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [_alias(model, name) for name, field in model.model_fields.items() if not field.exclude]
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The settings class that holds the last key of `location`."""
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        inner = next((f for n, f in model.model_fields.items() if n == part), None)
+        if inner is None:
+            continue
+        for candidate in (inner.annotation, *get_args(inner.annotation)):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return model
+
+
+def _explain(problem: ValidationError, path: Path) -> ConfigError:
+    """One clear message out of pydantic's list: the first thing that is wrong."""
+    first: Any = problem.errors()[0]
+    location = tuple(part for part in first["loc"] if part != "[key]")
+    where = ".".join(str(part) for part in location)
+    if first["type"] == "extra_forbidden":
+        known = _keys(_model_at(location))
+        place = f" in [{'.'.join(map(str, location[:-1]))}]" if location[:-1] else ""
+        return ConfigError(
+            f"{path}: unknown key {location[-1]}{place}.",
+            f"{nearest(str(location[-1]), known)} Known: {', '.join(known)}.",
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    shown = f" (found {given!r})" if isinstance(given, str | int | float) else ""
+    return ConfigError(f"{path}: {where}: {message}{shown}.", "Correct the value in that line.")

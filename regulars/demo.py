@@ -1,0 +1,56 @@
+"""The whole job on a simulated shop, as a newcomer would run it by hand."""
+
+from pathlib import Path
+
+from features.errors import InputError
+from features.profile import profile
+from features.simulate import simulate
+from serving.batch import write_list, write_text
+
+from . import console
+from .config import load_config
+from .init import write_config
+from .jobs import open_configured_ledger, render_report, score_customers, train_models
+from .show import show_profile, show_quality, show_scored, show_training, show_where_to_look
+
+__all__ = ["run_demo"]
+
+
+def run_demo(folder: Path, *, customers: int, seed: int) -> None:
+    """Simulate a shop in `folder/data`, then check, train, score and report.
+
+    Writes `regulars.toml`, `mlflow.db` with its artifacts, `scores.csv` and `report.html` to
+    `folder`. Running it again replaces all of them but the tracked runs, which add up.
+
+    Raises:
+        InputError: The folder holds a `regulars.toml` that the demo did not write.
+    """
+    marker = folder / "data" / "truth.parquet"
+    if (folder / "regulars.toml").exists() and not marker.exists():
+        raise InputError(
+            f"{folder} holds a regulars.toml of your own.", "Name another folder for the demo."
+        )
+    console.say(f"1. A simulated shop of {customers:,} customers, in {folder / 'data'}")
+    simulate(folder / "data", customers=customers, seed=seed)
+    write_config(folder, None, force=True)
+
+    config = load_config(folder)
+    console.say("2. What the data says of itself")
+    ledger = open_configured_ledger(config)
+    show_quality(ledger.quality, config.quarantine)
+    show_profile(profile(ledger, horizon_days=config.churn.horizon_days))
+
+    console.say("3. Training, out of time, tracked in MLflow")
+    for result in train_models(config, ledger, "all", seed=seed):
+        show_training(result)
+
+    console.say("4. Scoring everyone with the registered champions")
+    scores = score_customers(config, ledger, None, None)
+    scored_list = write_list(scores.frame, folder / "scores.csv")
+    report = write_text(render_report(ledger, scores), folder / "report.html")
+    show_scored(scores.frame)
+
+    console.say()
+    console.say(f"The scored list:  {scored_list}")
+    console.say(f"The report:       {report}")
+    show_where_to_look(config)

@@ -1,0 +1,159 @@
+"""Results as readable tables on standard output."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import console
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from training.result import TrainingResult
+
+    from features.profile import Profile
+    from features.quality import QualityReport
+
+    from .config import Config
+
+__all__ = [
+    "show_profile",
+    "show_quality",
+    "show_scored",
+    "show_training",
+    "show_where_to_look",
+    "summarise_scored",
+]
+
+
+def show_quality(quality: "QualityReport", quarantine: Path) -> None:
+    """Say for each table what was read, recognised, accepted and set aside, and why."""
+    console.show_table(
+        "Rows",
+        ["table", "source", "read", "accepted", "set aside", "left out"],
+        [
+            [name, t.source, t.read, t.accepted, t.read - t.accepted, t.left_out]
+            for name, t in quality.tables.items()
+        ],
+    )
+    reasons = [
+        [name, reason, count]
+        for name, t in quality.tables.items()
+        for reason, count in t.quarantined.items()
+        if count
+    ]
+    if reasons:
+        console.show_table("Set aside", ["table", "reason", "rows"], reasons)
+        console.say(f"The rows themselves, with file and row number: {quarantine}")
+    for name, table in quality.tables.items():
+        for standard, raw in table.recognised.items():
+            if standard != raw:
+                console.say(f"{name}.{standard} is read from {raw}")
+        for column, count in table.unreadable.items():
+            console.say(f"{name}.{column}: {count:,} values could not be read and are empty now")
+        for note in table.notes:
+            console.say(f"{name}: {note}")
+
+
+def show_where_to_look(config: "Config") -> None:
+    """Say how to open the MLflow UI on the runs of this configuration."""
+    uri = config.tracking_uri
+    console.say()
+    if uri.startswith("http"):
+        console.say(f"Compare the runs: {uri}/#/experiments?workflowType=machine_learning")
+    else:
+        console.say(f"Compare the runs: mlflow ui --backend-store-uri {uri}")
+        console.say("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
+
+
+def show_profile(profile: "Profile") -> None:
+    """Print what the transactions hold, the churn rate by cutoff, and the data gate."""
+    rows: list[list[object]] = [
+        ["transactions", profile.rows],
+        ["customers", profile.customers],
+        ["  with a purchase", profile.buyers],
+        ["  with one purchase only", f"{profile.one_time_share:.1%}"],
+        ["purchases", profile.purchases],
+        ["history", f"{profile.first_day} to {profile.last_day}, {profile.history_days:,} days"],
+        ["returns", f"{profile.returns:,} ({profile.returned_share:.1%} of sales)"],
+        [
+            "without a customer",
+            f"{profile.without_customer:,} ({profile.without_customer_share:.1%})",
+        ],
+        ["exact duplicates set aside", profile.duplicates],
+        ["exact duplicates kept", profile.duplicates_kept],
+        ["closed weekdays", ", ".join(profile.closed_weekdays) or "none"],
+        ["days without sales", profile.days_without_sales],
+    ]
+    console.show_table("Transactions", ["", ""], rows)
+    if profile.gaps:
+        console.show_table(
+            "Gaps: no sales for longer than chance explains",
+            ["from", "to", "days"],
+            [[gap.first, gap.last, gap.days] for gap in profile.gaps],
+        )
+    if profile.churn:
+        console.show_table(
+            f"Base churn rate: no purchase in {profile.horizon_days} days",
+            ["cutoff", "customers", "churned", "rate"],
+            [[c.cutoff, c.customers, c.churned, f"{c.rate:.1%}"] for c in profile.churn],
+        )
+    console.show_table(
+        "Is it enough to learn from?",
+        ["check", "met", "what it means"],
+        [[check.check.replace("_", " "), check.ok, check.words] for check in profile.gate],
+    )
+
+
+def show_training(result: "TrainingResult") -> None:
+    """Print the candidates side by side and what became of the winner."""
+    metrics = result.metrics
+    columns = [str(column) for column in metrics.columns]
+    console.show_table(
+        f"{result.name}: candidates, out of time",
+        ["candidate", *columns],
+        [[str(name), *(float(value) for value in row)] for name, row in metrics.iterrows()],
+    )
+    state = "champion" if result.promoted else "challenger"
+    console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
+
+
+def summarise_scored(scored: "pd.DataFrame") -> dict[str, Any]:
+    """Counts of a scored list by status and tier, and its totals."""
+    done = scored[scored["status"] == "scored"]
+    return {
+        "customers": len(scored),
+        "status": {str(k): int(v) for k, v in scored["status"].value_counts().items()},
+        "risk_tier": {str(k): int(v) for k, v in done["risk_tier"].value_counts().items()},
+        "value_tier": {str(k): int(v) for k, v in done["value_tier"].value_counts().items()},
+        "expected_churners": float(done["churn_probability"].sum()),
+        "expected_purchases": float(done["expected_purchases"].sum()),
+        "clv": float(done["clv"].sum()),
+    }
+
+
+def show_scored(scored: "pd.DataFrame") -> None:
+    """Print the list's totals, its tiers, and the most valuable customers at high risk."""
+    summary = summarise_scored(scored)
+    console.show_table(
+        "Scored list",
+        ["", ""],
+        [
+            ["customers", f"{summary['customers']:,}"],
+            *[[f"  {status}", f"{count:,}"] for status, count in summary["status"].items()],
+            ["expected to churn", f"{summary['expected_churners']:,.0f}"],
+            ["expected purchases", f"{summary['expected_purchases']:,.0f}"],
+            ["CLV", f"{summary['clv']:,.0f}"],
+        ],
+    )
+    at_risk = scored[(scored["status"] == "scored") & (scored["risk_tier"] != "low")]
+    top = at_risk.assign(at_stake=at_risk["churn_probability"] * at_risk["clv"]).nlargest(
+        5, "at_stake"
+    )
+    if len(top):
+        console.show_table(
+            "Most at stake",
+            ["customer_id", "churn_probability", "clv", "reason"],
+            [
+                [row.customer_id, float(row.churn_probability), float(row.clv), row.reason_1]
+                for row in top.itertuples()
+            ],
+        )

@@ -1,0 +1,94 @@
+"""regulars.toml: what it may say, and how it says no."""
+
+from pathlib import Path
+
+import pytest
+
+from regulars.config import Config, ConfigError, load_config, parse_config
+
+WHERE = Path("shop") / "regulars.toml"
+
+
+def test_an_empty_file_gives_the_defaults_that_the_documentation_states():
+    config = parse_config("", WHERE)
+    assert (config.churn.horizon_days, config.churn.gap_days) == (90, 0)
+    assert (config.clv.horizon_days, config.clv.annual_discount_rate, config.clv.margin) == (
+        365,
+        0.10,
+        1.0,
+    )
+    assert config.mlflow.experiment == "regulars"
+
+
+def test_columns_stand_beside_from_and_where():
+    config = parse_config(
+        '[tables.transactions]\nfrom = "o.csv"\namount = "Quantity * Price"\nwhere = "Price > 0"',
+        WHERE,
+    )
+    table = config.tables["transactions"]
+    assert table.from_ == "o.csv"
+    assert table.where == "Price > 0"
+    assert table.columns == {"amount": "Quantity * Price"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "[churn]\nhorizon_day = 3",
+            "unknown key horizon_day in [churn].\nDid you mean horizon_days?",
+        ),
+        ("[tabels.x]\nfrom = 'a'", "unknown key tabels.\nDid you mean tables?"),
+        ("[tables.order]\nfrom = 'a'", "unknown table [tables.order]"),
+        ("[tables.transactions]\ncustmer_id = 'a'", "Did you mean customer_id?"),
+        ("[policies]\nduplicate = 'keep'", "Did you mean duplicates?"),
+        ("[churn]\nhorizon_days = 'x'", "churn.horizon_days"),
+        ("[churn]\nhorizon_days = 0", "greater than or equal to 1"),
+        ("[clv]\nmargin = 0.0", "clv.margin"),
+        ("[source]\ntimezone = 'Mars'", "Europe/London"),
+        ("[source\nurl = 3", "not valid TOML"),
+        ("base = 'x'", "unknown key base"),
+        ("[tables.transactions]\nseparator = ';;'", "no separator"),
+        ("[tables.transactions]\nheader = false", "column_names"),
+    ],
+)
+def test_a_wrong_file_gets_one_message_with_the_remedy(text, says):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, WHERE)
+    assert says in str(caught.value)
+    assert str(WHERE) in str(caught.value)
+    assert caught.value.hint or "base" in text
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path):
+    with pytest.raises(ConfigError, match="regulars init"):
+        load_config(tmp_path / "regulars.toml")
+
+
+def test_a_folder_means_the_file_in_it(tmp_path):
+    (tmp_path / "regulars.toml").write_text("[churn]\nhorizon_days = 30", encoding="utf-8")
+    assert load_config(tmp_path).churn.horizon_days == 30
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    (tmp_path / "regulars.toml").write_bytes(b"\xef\xbb\xbf[churn]\nhorizon_days = 30")
+    assert load_config(tmp_path).churn.horizon_days == 30
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///{base}/mlflow.db"),
+        ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_a_relative_store_lies_beside_the_file(uri, expected, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = Config.model_validate({"mlflow": {"tracking_uri": uri}, "base": tmp_path})
+    assert config.tracking_uri == expected.format(base=tmp_path)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert parse_config("", WHERE).tracking_uri == "http://tracking:5000"
