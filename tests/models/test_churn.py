@@ -1,0 +1,435 @@
+"""The churn model: reproducible, calibrated, explained, and frank about bad input."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import features.catalogue
+from models.base import CHURN_COLUMNS, ModelError
+from models.churn import ChurnClassifier, ChurnModel, Percentiles, canonical_order
+
+CATALOGUE = [
+    {"name": "days_since_last", "monotone": 1, "reason_group": "lateness"},
+    {"name": "gap_mean", "monotone": 1, "reason_group": "rhythm"},
+    {"name": "overdue_ratio", "monotone": 1, "reason_group": "lateness"},
+    {"name": "n_purchases_365", "monotone": -1, "reason_group": "frequency"},
+    {"name": "net_spend_365", "monotone": -1, "reason_group": "spend"},
+    {"name": "spend_percentile", "monotone": -1, "reason_group": "spend"},
+    {"name": "month_sin", "monotone": 0, "reason_group": "season", "seasonal": True},
+]
+FAST = {"n_estimators": 40}
+
+
+def panel(n, seed, level=0.0, cutoffs=3):
+    """Simulated customers whose churn depends on lateness, frequency and spend."""
+    rng = np.random.default_rng(seed)
+    who = np.char.add(
+        "c", rng.permutation(np.tile(np.arange(-(-n // cutoffs)), cutoffs))[:n].astype(str)
+    )
+    X = pd.DataFrame(index=pd.Index(who, name="customer_id"))
+    X["gap_mean"] = rng.gamma(2, 20, n).round(1) + 1
+    X["days_since_last"] = rng.gamma(1.2, 40, n).round() + 1
+    X["n_purchases_365"] = np.maximum(rng.poisson(365 / X["gap_mean"]), 1).astype(float)
+    X.loc[rng.random(n) < 0.25, "gap_mean"] = np.nan
+    X["overdue_ratio"] = X["days_since_last"] / X["gap_mean"]
+    X["net_spend_365"] = (X["n_purchases_365"] * rng.gamma(2, 30, n)).round(2)
+    X["month_sin"] = rng.choice([0.0, 0.5, 0.87], n)
+    X["own_column"] = rng.normal(size=n)
+    z = (
+        0.012 * X["days_since_last"]
+        - 0.12 * X["n_purchases_365"]
+        + 0.5 * np.log1p(X["overdue_ratio"].fillna(1))
+    )
+    y = pd.Series((rng.random(n) < expit(z + level)).astype(float), index=X.index)
+    return X, y
+
+
+def fitted(**changes):
+    options = {"horizon_days": 90, "catalogue": CATALOGUE, "params": FAST, **changes}
+    rows = options.pop("rows", 1500)
+    level = options.pop("level", 0.0)
+    return ChurnModel.fit(*panel(rows, 1, level), *panel(rows, 2, level), **options)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fitted()
+
+
+@pytest.fixture(scope="module")
+def customers():
+    X, _ = panel(400, 3, cutoffs=1)
+    return X.sort_index()
+
+
+# -- The classifier ---------------------------------------------------------------------------
+
+
+@parametrize_with_checks([ChurnClassifier(n_estimators=20)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_classifier_predicts_labels_of_the_users_own():
+    X, y = panel(600, 1)
+    names = np.where(y == 1, "stays away", "comes back")
+    classifier = ChurnClassifier(n_estimators=30).fit(X, names)
+    assert classifier.classes_.tolist() == ["comes back", "stays away"]
+    p = classifier.predict_proba(X)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(expit(classifier.decision_function(X)), p[:, 1])
+    assert set(classifier.predict(X)) == {"comes back", "stays away"}
+
+
+def test_column_names_may_hold_any_character():
+    X, y = panel(300, 1)
+    X = X.rename(columns={"gap_mean": "gap [days], mean", "own_column": "eigene Spalte: ö"})
+    assert ChurnClassifier(n_estimators=5).fit(X, y).predict_proba(X).shape == (300, 2)
+
+
+def test_early_stopping_keeps_fewer_rounds():
+    X, y = panel(800, 1)
+    noise = pd.Series(np.random.default_rng(0).permutation(y), index=y.index)
+    stopped = ChurnClassifier(n_estimators=300, early_stopping_rounds=10)
+    stopped.fit(X, noise, validation=panel(800, 2))
+    assert stopped.booster_.num_trees() < 100
+
+
+def test_monotone_constraints_hold():
+    X, y = panel(1000, 1)
+    free = [
+        "gap_mean",
+        "overdue_ratio",
+        "n_purchases_365",
+        "net_spend_365",
+        "month_sin",
+        "own_column",
+    ]
+    classifier = ChurnClassifier(monotone_constraints={"days_since_last": 1}).fit(X, 1 - y)
+    row = pd.concat([X.iloc[[0]]] * 50, ignore_index=True)
+    row["days_since_last"] = np.linspace(0, 400, 50)
+    assert row[free].nunique(dropna=False).eq(1).all()
+    assert np.all(np.diff(classifier.decision_function(row)) >= 0)
+
+
+def test_unknown_constraint_is_refused():
+    X, y = panel(100, 1)
+    with pytest.raises(ModelError, match="unknown feature 'recency_days'"):
+        ChurnClassifier(monotone_constraints={"recency_days": 1}).fit(X, y)
+
+
+# -- Reproducible to the byte -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [300, 6000])
+def test_row_order_and_threads_change_no_byte(rows):
+    X, y = panel(rows, 1)
+    order = np.random.default_rng(5).permutation(rows)
+    texts = {
+        ChurnClassifier(n_estimators=30, num_threads=threads)
+        .fit(X.iloc[rows_], y.iloc[rows_])
+        .booster_.model_to_string()
+        for threads in (1, 4)
+        for rows_ in (np.arange(rows), order, order[::-1])
+    }
+    assert len(texts) == 1
+
+
+def test_whole_model_depends_on_the_rows_not_on_their_order_or_columns(model, customers):
+    X, y = panel(1500, 1)
+    cX, cy = panel(1500, 2)
+    order = np.random.default_rng(6).permutation(1500)
+    again = ChurnModel.fit(
+        X.iloc[order][X.columns[::-1]], y.iloc[order], cX.iloc[order[::-1]], cy.iloc[order[::-1]],
+        horizon_days=90, catalogue=CATALOGUE, params=FAST, num_threads=4,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(
+        again.predict(customers), model.predict(customers), check_exact=True
+    )
+
+
+def test_seed_matters(model, customers):
+    other = fitted(seed=1)
+    assert not other.raw_scores(customers).equals(model.raw_scores(customers))
+
+
+def test_canonical_order_sees_through_zero_signs_and_kinds_of_nan():
+    strange = np.uint64(0x7FF8000000000001).view(np.float64)
+    X = np.array([[0.0, np.nan], [1.0, 2.0], [3.0, 4.0]])
+    same = np.array([[-0.0, strange], [1.0, 2.0], [3.0, 4.0]])
+    y = np.array([0.0, 1.0, 0.0])
+    assert canonical_order(X, y).tolist() == canonical_order(same, y).tolist()
+
+
+# -- What it predicts -------------------------------------------------------------------------
+
+
+def test_predictions_have_the_agreed_shape(model, customers):
+    out = model.predict(customers)
+    assert tuple(out.columns) == CHURN_COLUMNS
+    assert out.index.equals(customers.index)
+    assert out["churn_probability"].between(0, 1).all()
+    assert (out["churn_low"] <= out["churn_probability"]).all()
+    assert (out["churn_probability"] <= out["churn_high"]).all()
+    assert set(out["risk_tier"]) == {"low", "medium", "high"}
+    by_tier = out.groupby("risk_tier")["churn_probability"]
+    assert by_tier.max()["low"] <= by_tier.min()["medium"]
+    assert by_tier.max()["medium"] <= by_tier.min()["high"]
+
+
+def test_it_beats_the_rule_and_is_calibrated_on_new_customers():
+    model = fitted(rows=3000, params=None)
+    X, y = panel(6000, 9)
+    p = model.predict(X, reasons=False)
+    assert roc_auc_score(y, p["churn_probability"]) > roc_auc_score(y, X["days_since_last"]) + 0.02
+    assert p["churn_probability"].mean() == pytest.approx(y.mean(), abs=0.03)
+    assert p["churn_low"].mean() - 0.02 < y.mean() < p["churn_high"].mean() + 0.02
+
+
+def test_calibration_takes_up_a_change_of_level():
+    X, y = panel(2000, 1)
+    model = ChurnModel.fit(X, y, *panel(2000, 2, 1.5), horizon_days=90, params=FAST)
+    new, outcome = panel(4000, 4, 1.5)
+    assert model.card["calibration"]["method"] != "identity"
+    assert model.predict(new)["churn_probability"].mean() == pytest.approx(outcome.mean(), abs=0.03)
+
+
+def test_a_later_customer_is_scored_alone_as_in_company(model, customers):
+    together = model.predict(customers)
+    for name in customers.index[[0, 200]]:
+        pd.testing.assert_frame_equal(
+            model.predict(customers.loc[[name]]), together.loc[[name]], check_exact=True
+        )
+
+
+def test_blocks_and_threads_change_nothing(model, customers, monkeypatch):
+    together = model.predict(customers)
+    monkeypatch.setattr("models.churn.BLOCK", 37)
+    for threads in (1, 3):
+        pieces = model.predict(customers, num_threads=threads)
+        pd.testing.assert_frame_equal(pieces, together, check_exact=True)
+
+
+def test_frame_may_be_reordered_widened_and_hold_whole_numbers(model, customers):
+    expected = model.predict(customers)
+    given = customers[customers.columns[::-1]].assign(comment="text", n_orders=1)
+    given["n_purchases_365"] = given["n_purchases_365"].astype("int64")
+    given["days_since_last"] = given["days_since_last"].astype("Int32")
+    before = given.copy(deep=True)
+    pd.testing.assert_frame_equal(model.predict(given), expected, check_exact=True)
+    pd.testing.assert_frame_equal(given, before)
+
+
+def test_nobody_to_score(model, customers):
+    out = model.predict(customers.iloc[:0])
+    assert out.empty
+    assert tuple(out.columns) == CHURN_COLUMNS
+
+
+def test_a_customer_of_whom_nothing_is_known(model, customers):
+    blank = customers.iloc[[0]].astype(float) * np.nan
+    out = model.predict(blank).iloc[0]
+    assert 0 < out["churn_probability"] < 1
+
+
+# -- Reasons ----------------------------------------------------------------------------------
+
+
+def test_contributions_sum_to_the_raw_score(model, customers):
+    parts = model.contributions(customers)
+    assert parts.columns.tolist() == [*model.model_features, "base"]
+    np.testing.assert_allclose(parts.sum(axis=1), model.raw_scores(customers), atol=1e-9)
+    np.testing.assert_allclose(
+        model.calibrator(model.raw_scores(customers)), model.predict(customers)["churn_probability"]
+    )
+
+
+def test_reasons_raise_the_risk_except_in_the_low_tier(model, customers):
+    out = model.predict(customers)
+    why = model.explain(customers)
+    low = out["risk_tier"] == "low"
+    assert (why.loc[low, "contribution_1"].dropna() < 0).all()
+    assert (why.loc[~low, "contribution_1"].dropna() > 0).all()
+    assert out.loc[low & (out["reason_1"] != ""), "reason_1"].str.startswith("Good sign: ").all()
+    assert "season" not in set(why[["code_1", "code_2", "code_3"]].to_numpy().ravel())
+    assert ((out["reason_1"] != "") == (why["code_1"] != "")).all()
+
+
+def test_a_late_regular_is_told_so(model, customers):
+    late = customers.iloc[[0]].assign(
+        gap_mean=21.0,
+        days_since_last=364.0,
+        overdue_ratio=17.3,
+        n_purchases_365=1.0,
+        net_spend_365=9.0,
+    )
+    reasons = set(model.predict(late).iloc[0][["reason_1", "reason_2", "reason_3"]])
+    assert "Usually buys every 21 days; last purchase 364 days ago" in reasons
+
+
+def test_reasons_can_be_left_out(model, customers):
+    out = model.predict(customers, reasons=False)
+    assert tuple(out.columns) == CHURN_COLUMNS
+    assert (out[["reason_1", "reason_2", "reason_3"]] == "").all(axis=None)
+
+
+def test_importance_is_by_feature_and_by_group(model):
+    table = model.importance()
+    assert set(table["feature"]) == set(model.model_features)
+    assert table["importance"].is_monotonic_decreasing
+    groups = model.group_importance()
+    assert groups.sum() == pytest.approx(table["importance"].sum())
+    assert groups.index[0] in ("lateness", "frequency", "spend")
+
+
+# -- Which features are used ------------------------------------------------------------------
+
+
+def test_empty_constant_and_season_columns_are_dropped_and_named():
+    X, y = panel(600, 1)
+    X = X.assign(nothing=np.nan, same=7.0, flag=np.where(np.arange(600) % 2, np.nan, 1.0))
+    cutoffs = [date(2024, month, 1) for month in (1, 2, 3)]
+    calibration_X, calibration_y = panel(600, 2)
+    calibration_X = calibration_X.assign(flag=1.0)
+    model = ChurnModel.fit(
+        X, y, calibration_X, calibration_y, horizon_days=30, catalogue=CATALOGUE,
+        train_cutoffs=cutoffs, params=FAST,
+    )  # fmt: skip
+    assert set(model.card["dropped"]) == {"nothing", "same", "month_sin"}
+    assert "less than a year" in model.card["dropped"]["month_sin"]
+    assert "flag" in model.feature_names
+
+
+def test_season_is_used_when_the_cutoffs_span_a_year():
+    cutoffs = [date(2023, 1, 1), date(2023, 7, 1), date(2024, 1, 1)]
+    model = fitted(train_cutoffs=cutoffs, calibration_cutoffs=[date(2024, 6, 1)])
+    assert "month_sin" in model.feature_names
+    assert model.card["trained_until"] == "2024-08-30"
+
+
+def test_spend_percentile_is_frozen_and_not_asked_for(model, customers):
+    assert "spend_percentile" in model.model_features
+    assert "spend_percentile" not in model.feature_names
+    some = customers.iloc[:50]
+    pd.testing.assert_frame_equal(
+        model.predict(some), model.predict(customers).iloc[:50], check_exact=True
+    )
+
+
+def test_spend_percentile_falls_back_to_a_narrower_window(customers):
+    X, y = panel(600, 1)
+    cX, cy = panel(600, 2)
+    narrow = {"net_spend_365": "net_spend_90"}
+    model = ChurnModel.fit(
+        X.rename(columns=narrow).assign(net_spend_365=np.nan), y, cX.rename(columns=narrow), cy,
+        horizon_days=30, catalogue=CATALOGUE, params=FAST,
+    )  # fmt: skip
+    assert model.card["dropped"]["net_spend_365"] == "no value in training"
+    model.predict(customers.rename(columns=narrow))
+
+
+def test_percentiles_known_answer():
+    ranks = Percentiles.learn("x", [*np.arange(101.0), np.nan], knots=101)
+    np.testing.assert_allclose(ranks([-5, 0, 25, 50.5, 100, 900]), [0, 0, 0.25, 0.505, 1, 1])
+    assert np.isnan(ranks([np.nan])[0])
+    ties = Percentiles.learn("x", [0.0] * 50 + [1.0] * 50, knots=101)
+    np.testing.assert_allclose(ties([0.0, 1.0]), [0.245, 0.75], atol=0.01)
+    assert Percentiles.from_dict(ties.to_dict()) == ties
+
+
+def test_catalogue_may_be_a_frame_or_objects(customers):
+    for catalogue in (pd.DataFrame(CATALOGUE), features.catalogue.CATALOGUE):
+        model = fitted(catalogue=catalogue, rows=400)
+        groups = {row["name"]: row["reason_group"] for row in model.card["features"]}
+        assert groups["days_since_last"] == "lateness"
+        assert groups["own_column"] == "own_column"
+
+
+# -- Extremes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("level", "rows"), [(-6.5, 6000), (5.2, 3000)])
+def test_rare_and_common_churn_train_without_weights(level, rows):
+    model = fitted(rows=rows, level=level)
+    X, y = panel(6000, 7, level)
+    p = model.predict(X, reasons=False)["churn_probability"]
+    assert y.mean() < 0.01 or y.mean() > 0.94
+    assert p.mean() == pytest.approx(y.mean(), abs=0.01)
+    assert p.between(0, 1, inclusive="neither").all()
+
+
+def test_five_hundred_customers_are_enough():
+    model = fitted(rows=500, params=None)
+    X, y = panel(3000, 7)
+    assert roc_auc_score(y, model.predict(X, reasons=False)["churn_probability"]) > 0.65
+
+
+def test_hardly_any_calibration_customer_of_one_outcome_is_stated():
+    X, y = panel(500, 1)
+    cX, _ = panel(200, 2)
+    cy = pd.Series(np.r_[1.0, np.zeros(199)], index=cX.index)
+    model = ChurnModel.fit(X, y, cX, cy, horizon_days=30, params=FAST)
+    assert model.card["calibration"]["method"] == "identity"
+    assert "only 1 calibration customers" in model.card["calibration"]["reason"]
+
+
+# -- Plain words about bad input --------------------------------------------------------------
+
+
+def test_labels_of_one_class_are_refused():
+    X, y = panel(300, 1)
+    with pytest.raises(ModelError, match=r"all 300 training rows are of one class.*\n.*horizon"):
+        ChurnModel.fit(X, y * 0, *panel(300, 2), horizon_days=30)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda X: X.drop(columns=["gap_mean", "own_column"]),
+            "2 of 7 columns: gap_mean, own_column",
+        ),
+        (lambda X: X.assign(gap_mean="often"), "'gap_mean' must be numeric"),
+        (lambda X: X.assign(gap_mean=np.inf), "'gap_mean' is infinite for customer c"),
+        (lambda X: pd.concat([X, X[["gap_mean"]]], axis=1), "two columns called 'gap_mean'"),
+    ],
+)  # fmt: skip
+def test_frames_that_cannot_be_scored(customers, spoil, message):
+    model = fitted(train_cutoffs=[date(2024, 1, 1)], rows=400)
+    with pytest.raises(ModelError, match=message):
+        model.predict(spoil(customers))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"params": {"class_weight": "balanced"}}, "no parameter class_weight"),
+        (
+            {"train_cutoffs": [date(2024, 3, 1)], "calibration_cutoffs": [date(2024, 5, 1)]},
+            "ends on 2024-05-30, after the first calibration cutoff 2024-05-01",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_meant(changes, message):
+    with pytest.raises(ModelError, match=message):
+        fitted(**changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (X, y.iloc[:-1]), "600 rows and 599 outcomes"),
+        (lambda X, y: (X, y.sort_index()), "not of the same customers"),
+        (lambda X, y: (X, y * 2), "must be 0 .stayed. or 1"),
+        (lambda X, y: (X[[]], y), "no feature differs"),
+        (lambda X, y: (X.iloc[:0], y.iloc[:0]), "0 rows and 0 outcomes"),
+    ],
+)
+def test_panels_that_do_not_fit_together(change, message):
+    with pytest.raises(ModelError, match=message):
+        ChurnModel.fit(*change(*panel(600, 1)), *panel(600, 2), horizon_days=30, params=FAST)

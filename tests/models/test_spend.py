@@ -1,0 +1,88 @@
+"""Gamma-Gamma against the published numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.base import ModelError
+from models.spend import GammaGamma, _nodes
+
+PUBLISHED = GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44)
+
+
+@pytest.mark.data
+def test_cdnow_maximum_likelihood_hardie_note_025(cdnow):
+    model = GammaGamma().fit(cdnow, method="map", priors="flat")
+    assert model.parameters == pytest.approx(
+        {"p": 6.24956901, "q": 3.74422526, "gamma": 15.44353252}, rel=3e-6
+    )
+    assert model.log_likelihood(cdnow) == pytest.approx(-4055.917695, abs=1e-6)
+    assert model.expected_spend([0], [0.0])[0] == pytest.approx(35.1704, abs=2e-3)
+    assert model.diagnostics["correlation"] == pytest.approx(0.1139, abs=5e-5)
+    assert model.diagnostics["customers"] == 946
+
+
+@pytest.mark.data
+def test_first_ten_customers_of_the_hardie_sheet(cdnow):
+    ids = [4, 21, 50, 71, 86, 111, 112, 113, 114, 131]
+    ten = cdnow.loc[[f"{i:05d}" for i in ids]]
+    model = GammaGamma().fit(cdnow, method="map", priors="flat")
+    found = model.expected_spend(ten["frequency"], ten["monetary_value"])
+    expected = [24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17]
+    np.testing.assert_allclose(found, expected, atol=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("x", "z", "expected"),
+    [
+        (2, 22.35, 24.6637),
+        (1, 11.77, 18.9169),
+        (0, 0.0, 35.219),
+        (7, 73.74, 71.4697),
+        (3, 35.0, 35.0279),
+    ],
+)
+def test_expected_spend_at_the_published_point(x, z, expected):
+    assert PUBLISHED.expected_spend([x], [z])[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_nodes_on_a_grid_keep_the_likelihood():
+    rng = np.random.default_rng(0)
+    x = np.repeat([1.0, 2.0, 5.0], 3000)
+    money = np.exp(rng.normal(3.0, 1.5, len(x)))
+    node_x, node_money, weight = _nodes(x, money, np.ones(len(x)))
+    assert len(node_x) < 200
+    for gamma in (0.5, 15.0, 400.0):
+        exact = np.log(gamma + x * money).sum()
+        assert weight @ np.log(gamma + node_x * node_money) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_truth_is_recovered_with_quantiles(regulars):
+    model = GammaGamma().fit(regulars, seed=1, method="laplace")
+    for name, true in {"p": 6.0, "q": 4.0, "gamma": 15.0}.items():
+        low, high = np.quantile(model.posterior[name], [0.005, 0.995])
+        assert low < true < high
+    found = model.expected_spend([1, 0], [30.0, 0.0], quantiles=(0.05, 0.95))
+    assert found.shape == (2, 3)
+    assert (found[:, 1] < found[:, 0]).all()
+    assert (found[:, 0] < found[:, 2]).all()
+
+
+def test_an_infinite_mean_is_refused_with_advice():
+    with pytest.raises(ModelError, match=r"q is 0\.9") as caught:
+        GammaGamma.from_parameters(p=6.0, q=0.9, gamma=15.0)
+    assert "cap" in caught.value.hint
+    rng = np.random.default_rng(0)
+    wild = pd.DataFrame(
+        {"frequency": np.ones(3000), "monetary_value": 10.0 * rng.pareto(0.5, 3000) + 1e-3}
+    )
+    with pytest.raises(ModelError, match="not finite"):
+        GammaGamma().fit(wild, method="map")
+
+
+def test_too_little_to_learn_from_is_refused():
+    nobody = pd.DataFrame({"frequency": [0.0, 0.0], "monetary_value": [0.0, 0.0]})
+    with pytest.raises(ModelError, match="found 0 repeat buyers"):
+        GammaGamma().fit(nobody)
+    with pytest.raises(ModelError, match="not fitted"):
+        GammaGamma().expected_spend([1], [2.0])
