@@ -39,6 +39,13 @@ from features.values import literal, text_sql
 
 __all__ = ["QualityReport", "TableQuality", "validate"]
 
+_REMEDIES = {
+    "no_customer": "customer_id is empty in these rows. ",
+    "in_future": "They lie after history_end in [policies], which is today when left out. ",
+    "too_early": "They lie before history_start in [policies]. ",
+}
+"""What to say when a reason costs the table most of its rows."""
+
 
 @dataclass(frozen=True)
 class TableQuality:
@@ -409,5 +416,6 @@ def _check_usable(
         told = ", ".join(f"{n:,} {reason}" for reason, n in {**counts, **broken}.items())
         raise SchemaError(
             f"{raw.origin}: no row can be used ({told}).",
-            "Check the mapping in [tables.transactions]; the rows are in the quarantine.",
+            _REMEDIES.get(max(counts, key=counts.__getitem__, default=""), "")
+            + "Check the mapping in [tables.transactions]; the rows are in the quarantine.",
         )

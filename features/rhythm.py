@@ -1,0 +1,107 @@
+"""Rhythm: the gaps between a customer's purchases, and how late the next one is.
+
+A gap is the number of days between two purchases in a row. All sums over gaps are sums of
+integers, so means and spreads come out the same whatever the order of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+
+from features.expressions import days_before, ratio, when
+from features.window import ObservationWindow
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+__all__ = ["PRIOR_GAPS", "gap_distribution", "rhythm_features", "rhythm_sums", "with_gaps"]
+
+PRIOR_GAPS = 3
+"""How many gaps of one's own the whole customer base weighs in `overdue_percentile`."""
+
+
+def with_gaps(bought: ir.Table, window: ObservationWindow) -> ir.Table:
+    """Add to each purchase the one before it.
+
+    Args:
+        bought: One row a purchase, as `features.purchases` gives.
+        window: What is observed.
+
+    Returns:
+        The same rows with previous_day (date) and gap (days), both missing for a customer's
+        first purchase, and since_last (days from the customer's last purchase to the cutoff).
+    """
+    # Orders of the same day are taken by value, never by the order of the rows.
+    own = ibis.window(group_by="customer_id", order_by=["day", "value"])
+    bought = bought.mutate(
+        previous_day=bought.day.lag().over(own),
+        last_day=bought.day.max().over(ibis.window(group_by="customer_id")),
+    )
+    return bought.select(
+        "customer_id",
+        "day",
+        "value",
+        "previous_day",
+        gap=bought.day.delta(bought.previous_day, unit="day"),
+        since_last=days_before(bought.last_day, window),
+    )
+
+
+def rhythm_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
+    """What is added up over a customer's gaps."""
+    return {
+        "gap_squares": (bought.gap * bought.gap).sum(),
+        "gaps_up_to_now": bought.gap.count(where=bought.gap <= bought.since_last),
+        "lapses": bought.gap.count(where=bought.gap > window.horizon_days),
+        "longest_gap": bought.gap.max(),
+        "last_gap": bought.gap.min(where=days_before(bought.day, window) == bought.since_last),
+    }
+
+
+def gap_distribution(bought: ir.Table, customers: ir.Table) -> ir.Table:
+    """The share of all gaps known at the cutoff that are no longer than a number of days.
+
+    Args:
+        bought: One row a purchase, with gaps.
+        customers: One row a customer with `days_since_last`.
+
+    Returns:
+        days (int64) for every length that occurs as a gap or as somebody's days_since_last,
+        and share_of_gaps (float64), missing where nobody has a gap.
+    """
+    lengths = bought.filter(bought.gap.notnull()).group_by(days=bought.gap.cast("int64"))
+    asked = customers.select(days=customers.days_since_last.cast("int64")).distinct()
+    both = ibis.union(
+        lengths.agg(gaps=lambda t: t.count().cast("int64")),
+        asked.mutate(gaps=ibis.literal(0, "int64")),
+    )
+    steps = both.group_by("days").agg(gaps=both.gaps.sum())
+    up_to = ibis.window(order_by="days", preceding=None, following=0)
+    everything = ibis.window()
+    return steps.select(
+        "days", share_of_gaps=ratio(steps.gaps.sum().over(up_to), steps.gaps.sum().over(everything))
+    )
+
+
+def rhythm_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
+    """Features of rhythm from the sums and the share of all gaps (`share_of_gaps`)."""
+    c = customers
+    gaps = (c.purchases - 1).cast("float64")
+    total = c.last_day.delta(c.first_day, unit="day").cast("float64")
+    squares = c.gap_squares.cast("float64")
+    # Several orders may share a day, so the mean is held at one day or more.
+    mean = when(c.purchases >= 2, ratio(total, gaps).clip(lower=1.0))
+    # Sums of whole days are exact in a double, so only this last step rounds.
+    spread = ((gaps * squares - total * total) / (gaps * (gaps - 1.0))).sqrt()
+    shrunk = (c.share_of_gaps * PRIOR_GAPS + c.gaps_up_to_now) / (gaps + PRIOR_GAPS)
+    return {
+        "gap_mean": mean,
+        "gap_cv": when(c.purchases >= 3, spread / mean),
+        "gap_last": c.last_gap,
+        "gap_max": c.longest_gap,
+        "overdue_ratio": c.days_since_last.cast("float64") / mean,
+        "overdue_percentile": shrunk,
+        "n_prior_lapses": c.lapses,
+    }
