@@ -1,5 +1,7 @@
 """Errors that the user can mend: the command line prints them and exits with 2."""
 
+__all__ = ["InputError", "NotEnoughDataError", "SchemaError"]
+
 
 class InputError(Exception):
     """The input or the configuration is wrong.

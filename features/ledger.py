@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from features.delimited import FILE, ROW
 from features.errors import InputError, SchemaError
 from features.progress import task
 from features.quality import QualityReport, TableQuality, validate
+from features.reading.delimited import FILE, ROW
 from features.schema import TABLES, nearest, quote
 from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
 from features.source import RawTable, enums_to_text, find_tables, open_table

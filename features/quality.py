@@ -27,15 +27,22 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from features.columns import Binding, Parsed, bind, check_where, numbers_relation, parse_column
-from features.delimited import FILE, ROW
 from features.errors import SchemaError
-from features.policies import set_isolated_aside, set_repeats_aside
-from features.quarantine import write_quarantine
+from features.reading.columns import (
+    Binding,
+    Parsed,
+    bind,
+    check_where,
+    numbers_relation,
+    parse_column,
+)
+from features.reading.delimited import FILE, ROW
+from features.reading.policies import set_isolated_aside, set_repeats_aside
+from features.reading.quarantine import write_quarantine
+from features.reading.values import literal, text_sql
 from features.schema import SQL_TYPES, TABLES, Table, quote
 from features.settings import PolicySettings, TableSettings
 from features.source import RawTable
-from features.values import literal, text_sql
 
 __all__ = ["QualityReport", "TableQuality", "validate"]
 

@@ -15,7 +15,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.database import (
+from features.errors import InputError, SchemaError
+from features.reading.database import (
     DATABASE,
     attach,
     connect_read_only,
@@ -23,10 +24,9 @@ from features.database import (
     database_tables,
     pick_table,
 )
-from features.delimited import FILE, ROW, read_csv
-from features.dialect import Dialect, open_bytes, sniff
-from features.errors import InputError, SchemaError
-from features.files import (
+from features.reading.delimited import FILE, ROW, read_csv
+from features.reading.dialect import Dialect, open_bytes, sniff
+from features.reading.files import (
     PACKED,
     SUFFIXES,
     files_in,
@@ -36,9 +36,9 @@ from features.files import (
     source_folder,
     stem_of,
 )
+from features.reading.values import literal
 from features.schema import TABLES, nearest, plain, quote
 from features.settings import SourceSettings, TableSettings
-from features.values import literal
 
 __all__ = ["RawTable", "enums_to_text", "find_tables", "open_table", "raw_columns"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import duckdb
 
 from features.errors import InputError
+from features.reading.values import literal
 from features.schema import TABLES, nearest, plain
 from features.settings import SourceSettings, TableSettings
-from features.values import literal
 
 __all__ = [
     "DATABASE",

@@ -1,7 +1,7 @@
 import pytest
 
 from features.errors import SchemaError
-from features.mapping import parse_expression
+from features.reading.mapping import parse_expression
 
 COLUMNS = {
     "Quantity": True,

@@ -10,11 +10,11 @@ repeat says nothing new and is dropped.
 
 import duckdb
 
-from features.delimited import FILE, ROW
+from features.reading.delimited import FILE, ROW
+from features.reading.values import literal
 from features.schema import Table, quote
 from features.settings import PolicySettings
 from features.source import RawTable
-from features.values import literal
 
 __all__ = ["set_isolated_aside", "set_repeats_aside"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from features.dialect import sniff, unique_names
+from features.reading.dialect import sniff, unique_names
 from features.settings import TableSettings
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from features.delimited import FILE, ROW
 from features.errors import InputError
+from features.reading.delimited import FILE, ROW
+from features.reading.values import literal
 from features.schema import quote
 from features.source import RawTable
-from features.values import literal
 
 __all__ = ["write_quarantine"]
 

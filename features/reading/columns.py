@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import duckdb
 
-from features.delimited import FILE
 from features.errors import SchemaError
-from features.mapping import NUMBER_PREFIX, Expression, parse_expression
-from features.schema import SQL_TYPES, TABLES, Column, Table, nearest, quote, recognise
-from features.settings import TableSettings
-from features.source import RawTable
-from features.values import (
+from features.reading.delimited import FILE
+from features.reading.mapping import NUMBER_PREFIX, Expression, parse_expression
+from features.reading.values import (
     Decimal,
     detect_decimal,
     detect_times,
@@ -22,6 +19,9 @@ from features.values import (
     time_sql,
     zoned_sql,
 )
+from features.schema import SQL_TYPES, TABLES, Column, Table, nearest, quote, recognise
+from features.settings import TableSettings
+from features.source import RawTable
 
 __all__ = ["Binding", "Parsed", "bind", "check_where", "numbers_relation", "parse_column"]
 

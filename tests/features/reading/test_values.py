@@ -5,7 +5,7 @@ import duckdb
 import pytest
 
 from features.errors import SchemaError
-from features.values import (
+from features.reading.values import (
     TimeFormat,
     detect_decimal,
     detect_times,

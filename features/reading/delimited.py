@@ -16,10 +16,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from features.dialect import Dialect, open_bytes
 from features.errors import SchemaError
+from features.reading.dialect import Dialect, open_bytes
+from features.reading.values import literal
 from features.schema import quote
-from features.values import literal
 
 __all__ = ["FILE", "ROW", "read_csv"]
 

@@ -1,0 +1,1 @@
+"""How raw files and databases become typed rows: what `source` and `quality` are made of."""
