@@ -1,0 +1,189 @@
+"""What the purchase and spend models accept, and how many customers become few nodes.
+
+An RFM summary has one row a customer: `frequency` (repeat purchases), `recency` (first to last
+purchase) and `T` (first purchase to cutoff), both in weeks, and `monetary_value` (mean value of
+a repeat purchase). An optional `weight` says how many customers a row stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..base import ModelError
+from .formulas import FloatArray
+
+__all__ = ["Histories", "check_histories", "check_spend", "compress", "distinct"]
+
+# 64 kB an array: the arrays of one likelihood evaluation stay in the second-level cache.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Checked histories, one entry a customer or a group of identical customers.
+
+    Attributes:
+        frequency: Repeat purchases, whole numbers, shape (n,).
+        recency: First to last purchase, weeks.
+        T: First purchase to cutoff, weeks.
+        weight: Customers an entry stands for.
+    """
+
+    frequency: FloatArray
+    recency: FloatArray
+    T: FloatArray
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self.frequency)
+
+    @cached_property
+    def chunks(self) -> tuple[Histories, ...]:
+        """The entries in runs that fit the processor's cache."""
+        return tuple(
+            Histories(*(values[i : i + _CHUNK] for values in self._arrays()))
+            for i in range(0, len(self), _CHUNK)
+        )
+
+    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        return self.frequency, self.recency, self.T, self.weight
+
+    @cached_property
+    def by_frequency(self) -> tuple[FloatArray, npt.NDArray[np.intp], FloatArray]:
+        """Distinct frequencies, each entry's place among them, and their summed weights."""
+        x, place = np.unique(self.frequency, return_inverse=True)
+        return x, place, np.bincount(place, self.weight, minlength=len(x)).astype(float)
+
+
+def _column(rfm: pd.DataFrame, name: str) -> FloatArray:
+    if name not in rfm.columns:
+        have = ", ".join(map(str, rfm.columns)) or "none"
+        raise ModelError(
+            f"The RFM summary has no column '{name}' (columns: {have}).",
+            "Give one row a customer with frequency, recency and T in weeks.",
+        )
+    try:
+        return np.asarray(rfm[name].to_numpy(dtype=float, na_value=np.nan), dtype=float)
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"Column '{name}' of the RFM summary is not numeric (type {rfm[name].dtype}).",
+            "Convert it to numbers first.",
+        ) from None
+
+
+def _refuse(rfm: pd.DataFrame, bad: npt.NDArray[np.bool_], what: str, hint: str) -> None:
+    """Raise for the first row where `bad` is true, naming its label and values."""
+    if bad.any():
+        place = int(np.flatnonzero(bad)[0])
+        shown = [c for c in ("frequency", "recency", "T", "monetary_value") if c in rfm.columns]
+        values = ", ".join(f"{c}={rfm[c].iloc[place]}" for c in shown)
+        more = f" ({int(bad.sum())} rows in all)" if bad.sum() > 1 else ""
+        raise ModelError(f"Row {rfm.index[place]!r}: {what}; {values}{more}.", hint)
+
+
+def _weight(rfm: pd.DataFrame) -> FloatArray:
+    if "weight" not in rfm.columns:
+        return np.ones(len(rfm))
+    weight = _column(rfm, "weight")
+    _refuse(rfm, ~(np.isfinite(weight) & (weight > 0)), "weight is not positive", "Drop such rows.")
+    return weight
+
+
+def check_histories(rfm: pd.DataFrame) -> Histories:
+    """Read frequency, recency, T and weight from a frame, or say which row is impossible.
+
+    Args:
+        rfm: One row a customer; other columns are ignored. It is not changed.
+
+    Returns:
+        The histories in the order of the rows.
+
+    Raises:
+        ModelError: A column is missing or not numeric, or a row is impossible.
+    """
+    x, recency, T = (_column(rfm, name) for name in ("frequency", "recency", "T"))
+    for name, values in (("frequency", x), ("recency", recency), ("T", T)):
+        _refuse(
+            rfm,
+            ~np.isfinite(values),
+            f"{name} is missing or not finite",
+            "Drop the customer, or rebuild the summary from the transactions.",
+        )
+    _refuse(
+        rfm,
+        (x < 0) | (x != np.floor(x)),
+        "frequency is not a whole number of at least 0",
+        "frequency counts repeat purchases: purchases minus one.",
+    )
+    _refuse(
+        rfm,
+        recency < 0,
+        "recency is negative",
+        "recency is the time from the first to the last purchase.",
+    )
+    _refuse(rfm, T < 0, "T is negative", "T is the time from the first purchase to the cutoff.")
+    _refuse(
+        rfm,
+        recency > T,
+        "recency is longer than T",
+        "recency is the time from the first to the last purchase, not the days since the last "
+        "one; it and T must be in the same unit, weeks.",
+    )
+    _refuse(
+        rfm,
+        (recency > 0) & (x == 0),
+        "recency is above 0 though frequency is 0",
+        "A customer without repeat purchases has recency 0.",
+    )
+    return Histories(x, recency, T, _weight(rfm))
+
+
+def check_spend(rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Read frequency, monetary_value and weight, or say which row is impossible.
+
+    Returns:
+        frequency, monetary_value (0 where frequency is 0) and weight, in the order of the rows.
+
+    Raises:
+        ModelError: A column is missing or a repeat buyer has no positive mean value.
+    """
+    x, money = _column(rfm, "frequency"), _column(rfm, "monetary_value")
+    _refuse(
+        rfm,
+        ~(np.isfinite(x) & (x >= 0) & (x == np.floor(x))),
+        "frequency is not a whole number of at least 0",
+        "frequency counts repeat purchases: purchases minus one.",
+    )
+    _refuse(
+        rfm,
+        (x > 0) & ~(np.isfinite(money) & (money > 0)),
+        "monetary_value of a repeat buyer is not a positive amount",
+        "monetary_value is the mean value of the repeat purchases, net of returns; leave out "
+        "purchases of zero or negative value when summarising.",
+    )
+    return x, np.where(x > 0, money, 0.0), _weight(rfm)
+
+
+def distinct(keys: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """Distinct rows of `keys` (n, k), sorted by their columns, and each row's place among them."""
+    order = np.lexsort(keys.T[::-1])
+    rows = keys[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    place = np.empty(len(rows), dtype=np.intp)
+    place[order] = np.cumsum(first) - 1
+    return rows[first], place
+
+
+def compress(histories: Histories) -> Histories:
+    """Merge identical histories into one entry with the summed weight; the likelihood is equal."""
+    keys = np.column_stack([histories.frequency, histories.T, histories.recency])
+    rows, place = distinct(keys)
+    weight = np.bincount(place, histories.weight, minlength=len(rows)).astype(float)
+    return Histories(rows[:, 0].copy(), rows[:, 2].copy(), rows[:, 1].copy(), weight)
