@@ -90,7 +90,7 @@ class Plain:
     @contextmanager
     def task(self, description: str, total: int | None) -> Iterator[Task]:
         """Say what begins."""
-        self.note(f"{description} ({total})" if total else description)
+        self.note(f"{description} ({total} steps)" if total and total > 1 else description)
         yield _Lines()
 
     def note(self, message: str) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from training.result import TrainingResult
 
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
+    from training.result import TrainingResult
 
     from .config import Config
 

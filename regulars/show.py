@@ -7,10 +7,10 @@ from . import console
 
 if TYPE_CHECKING:
     import pandas as pd
-    from training.result import TrainingResult
 
     from features.profile import Profile
     from features.quality import QualityReport
+    from training.result import TrainingResult
 
     from .config import Config
 
@@ -105,12 +105,12 @@ def show_profile(profile: "Profile") -> None:
 
 def show_training(result: "TrainingResult") -> None:
     """Print the candidates side by side and what became of the winner."""
-    metrics = result.metrics
-    columns = [str(column) for column in metrics.columns]
+    measured = result.metrics.T
+    candidates = [str(candidate) for candidate in measured.columns]
     console.show_table(
         f"{result.name}: candidates, out of time",
-        ["candidate", *columns],
-        [[str(name), *(float(value) for value in row)] for name, row in metrics.iterrows()],
+        ["", *candidates],
+        [[str(name), *(float(value) for value in row)] for name, row in measured.iterrows()],
     )
     state = "champion" if result.promoted else "challenger"
     console.say(f"{result.name} version {result.version} is {state}: {result.reason}")

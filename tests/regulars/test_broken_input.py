@@ -140,7 +140,7 @@ def assert_refused(capsys, code: int, says: tuple[str, ...]) -> None:
     captured = capsys.readouterr()
     assert code == 2, captured.err
     assert "Traceback" not in captured.err
-    assert captured.err.count("Error: ") == 1, captured.err
+    assert [line[:7] for line in captured.err.splitlines()].count("Error: ") == 1, captured.err
     for words in says:
         assert words in captured.err
 
