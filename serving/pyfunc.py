@@ -1,0 +1,200 @@
+"""The file that MLflow stores with every logged model and runs when it loads one.
+
+"Models from code": MLflow copies this file beside the model and runs the copy under a name of
+its own, so nothing is pickled. The file imports no package of ours. A logged model brings two
+artifacts with it:
+
+- `model`: the folder that `models.artifact.save` wrote (stock objects and `card.json`). On the
+  card of a customer-lifetime-value model, `extra` holds the settings it was trained and judged
+  with and the cut points of its value tiers: `horizon_days`, `annual_discount_rate`, `margin`,
+  `value_tiers` (as `Tiers.to_dict` gives them);
+- `code`: a copy of the source of the `models` package.
+
+That source is imported under a private name made from a hash of its content. An application's
+own `models` package is therefore never touched or taken by mistake, and two versions of a model
+in one process each run their own code.
+
+Imported as `serving.pyfunc` this file only defines things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+__all__ = ["CLV_PARAMS", "RegularsModel", "import_source", "source_digest"]
+
+CLV_PARAMS = ("horizon_days", "annual_discount_rate", "margin", "interval")
+"""Parameters of a customer-lifetime-value prediction; left out, the settings on its card hold."""
+
+_importing = threading.Lock()
+
+
+def source_digest(code: Path) -> str:
+    """Return the SHA-256 of a source tree: every file's path and content, caches left out."""
+    digest = hashlib.sha256()
+    files = (path for path in code.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files, key=lambda path: path.relative_to(code).as_posix()):
+        relative = path.relative_to(code)
+        if "__pycache__" in relative.parts:
+            continue
+        content = path.read_bytes()
+        digest.update(f"{relative.as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def import_source(code: Path) -> ModuleType:
+    """Import the package in the folder `code` under a private name.
+
+    Args:
+        code: The folder that holds the package's `__init__.py`. All its intra-package imports
+            must be relative.
+
+    Returns:
+        The package `_regulars_<hash of its source>`. The same source gives the same package.
+
+    Raises:
+        MlflowException: The folder holds no package.
+    """
+    start = code / "__init__.py"
+    if not start.is_file():
+        raise _refused(f"The model's source code is missing: {start}")
+    name = f"_regulars_{source_digest(code)[:16]}"
+    with _importing:
+        package = sys.modules.get(name)
+        if package is None:
+            spec = importlib.util.spec_from_file_location(
+                name, start, submodule_search_locations=[str(code)]
+            )
+            if spec is None or spec.loader is None:
+                raise _refused(f"The model's source code cannot be imported: {start}")
+            package = importlib.util.module_from_spec(spec)
+            sys.modules[name] = package
+            try:
+                spec.loader.exec_module(package)
+            except BaseException:
+                del sys.modules[name]
+                raise
+        else:
+            # The folder it first came from may have been a download that is gone by now.
+            package.__path__ = [str(code)]
+    return package
+
+
+class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined, unused-ignore]
+    """A churn or customer-lifetime-value model behind MLflow's `predict`.
+
+    Input, all columns double (whole numbers are accepted where MLflow lets them through):
+    a churn model takes the feature columns of its card, a customer-lifetime-value model
+    `frequency`, `recency`, `T` (weeks) and `monetary_value`. Further columns are ignored.
+
+    Output, on the index of the input: `churn_probability, churn_low, churn_high, risk_tier,
+    reason_1, reason_2, reason_3`; or `p_alive, probability_no_purchase, expected_purchases,
+    purchases_low, purchases_high, expected_spend, clv, clv_low, clv_high, next_purchase_days,
+    value_tier`. The tier compares `clv` with cut points learned at the settings of the card, so
+    it means little at others.
+    """
+
+    def load_context(self, context: Any) -> None:
+        """Import the model's own source and load its artifact folder.
+
+        Raises:
+            MlflowException: A file is missing or altered; the message names it.
+        """
+        # Spinning OpenMP threads cost a factor of 200 on a busy machine; read once by libgomp.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        package = import_source(Path(context.artifacts["code"]))
+        base = importlib.import_module(f"{package.__name__}.base")
+        artifact = importlib.import_module(f"{package.__name__}.artifact")
+        self._model_error: type[Exception] = base.ModelError
+        folder = Path(context.artifacts["model"])
+        try:
+            self._model: Any = artifact.load(folder)
+            self._defaults: dict[str, float] = {}
+            self._tiers: Any = None
+            if self._model.kind == "clv":
+                extra = artifact.read_card(folder)["extra"]
+                if "value_tiers" not in extra:
+                    raise _refused(f"{folder / artifact.CARD}: extra.value_tiers is missing")
+                tiers = importlib.import_module(f"{package.__name__}.tiers")
+                self._tiers = tiers.Tiers.from_dict(extra["value_tiers"])
+                self._defaults = {name: extra[name] for name in CLV_PARAMS if name in extra}
+        except self._model_error as error:
+            raise _refused(str(error)) from error
+
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Predict for every row.
+
+        Args:
+            context: Not used; MLflow's convention.
+            model_input: The input columns.
+            params: For a customer-lifetime-value model any of `CLV_PARAMS`.
+
+        Returns:
+            One row for each row of the input, in its order and on its index.
+
+        Raises:
+            MlflowException: A column is missing, a value is impossible or a parameter unknown.
+        """
+        del context
+        frame = _as_double(model_input)
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        known = CLV_PARAMS if self._model.kind == "clv" else ()
+        if unknown := sorted(set(given) - set(known)):
+            raise _refused(
+                f"Unknown parameter {', '.join(unknown)}; this model takes "
+                f"{', '.join(known) or 'none'}."
+            )
+        try:
+            predicted: pd.DataFrame = self._model.predict(
+                frame, **{**self._defaults, **_numbers(given)}
+            )
+            if self._tiers is not None:
+                predicted = predicted.assign(value_tier=self._tiers.assign(predicted["clv"]))
+        except self._model_error as error:
+            raise _refused(str(error)) from error
+        return predicted
+
+
+def _as_double(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the input as a new frame of float64 columns."""
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[name] = frame[name].astype("float64")
+        except (TypeError, ValueError) as error:
+            raise _refused(f"Column {name} must hold numbers only: {error}") from error
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _numbers(params: Mapping[str, Any]) -> dict[str, float]:
+    """Return parameters as plain numbers."""
+    try:
+        return {key: float(value) for key, value in params.items()}
+    except (TypeError, ValueError) as error:
+        raise _refused(f"Parameters must be numbers: {error}") from error
+
+
+def _refused(message: str) -> MlflowException:
+    """Return the error that a model server answers with 400 and the reason."""
+    return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
+
+
+if not __package__:  # run by MLflow as a file, not imported as part of `serving`
+    mlflow.models.set_model(RegularsModel())

@@ -1,0 +1,278 @@
+"""Score customers: one row for every id asked for, in the order asked, whatever happens to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from features.catalogue import CATALOGUE, catalogue_hash
+from features.errors import InputError
+from features.progress import note, task
+from features.purchases import purchases
+from features.snapshot import Snapshot, build_snapshot
+from features.window import ObservationWindow, known_rows
+from models.btyd.features import btyd_features
+from serving.batch import check_unique
+
+if TYPE_CHECKING:
+    from features.ledger import Ledger
+    from serving.registry import RegisteredModel
+
+__all__ = ["SCORED_DTYPES", "STATUSES", "default_cutoff", "score"]
+
+STATUSES = ("scored", "too_new", "no_history", "unknown_customer")
+"""What can become of a customer; see `score`."""
+
+SCORED_DTYPES: Mapping[str, str] = {
+    "customer_id": "str",
+    "as_of": "datetime64[us]",
+    "status": "str",
+    "churn_probability": "float64",
+    "churn_low": "float64",
+    "churn_high": "float64",
+    "risk_tier": "str",
+    "p_alive": "float64",
+    "expected_purchases": "float64",
+    "expected_spend": "float64",
+    "clv": "float64",
+    "clv_low": "float64",
+    "clv_high": "float64",
+    "value_tier": "str",
+    "next_purchase_date": "datetime64[us]",
+    "reason_1": "str",
+    "reason_2": "str",
+    "reason_3": "str",
+    "action": "str",
+    "expected_value": "float64",
+    "churn_model": "str",
+    "clv_model": "str",
+}
+"""Columns of the scored list, in order, and their pandas types."""
+
+_CHURN_COLUMNS = (
+    "churn_probability", "churn_low", "churn_high", "risk_tier", "reason_1", "reason_2", "reason_3",
+)  # fmt: skip
+_CLV_COLUMNS = (
+    "p_alive", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high", "value_tier",
+)  # fmt: skip
+_CLV_SETTINGS = ("horizon_days", "annual_discount_rate", "margin")
+_BLOCK = 50_000
+
+
+def default_cutoff(ledger: Ledger) -> dt.date:
+    """The day after the last day of the ledger: everything it holds is known."""
+    return ledger.last_day + dt.timedelta(days=1)
+
+
+def score(
+    ledger: Ledger,
+    cutoff: dt.date | None,
+    churn: RegisteredModel,
+    clv: RegisteredModel,
+    ids: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Score customers at a cutoff with the registered models.
+
+    The status of a customer is
+
+    - `scored`: has a purchase before the cutoff;
+    - `too_new`: the first purchase comes at or after the cutoff (or became known after it);
+    - `no_history`: is in some table, but never bought: only returns or zero amounts, or only
+      events, surveys and the like;
+    - `unknown_customer`: is in no table.
+
+    Rows that are not scored carry no predictions. Probabilities are of no purchase within the
+    churn model's horizon after its gap; purchases, spend (undiscounted, before margin) and CLV
+    (discounted margin) are expected within the CLV model's horizon. `action` and
+    `expected_value` are empty.
+
+    Args:
+        ledger: The trusted tables.
+        cutoff: Everything before its midnight is known; `default_cutoff` when None.
+        churn: The churn model.
+        clv: The customer-lifetime-value model.
+        ids: The customers asked for. When None, everyone with a transaction before the
+            cutoff, sorted by id.
+
+    Returns:
+        One row for each id, in the order asked, with the columns and types of
+        `SCORED_DTYPES`.
+
+    Raises:
+        InputError: The cutoff lies outside the data, an id is asked for twice or empty, or a
+            model does not fit the data or this version's features.
+    """
+    as_of = _checked_cutoff(ledger, cutoff)
+    _check_kind(churn, "churn")
+    _check_kind(clv, "clv")
+    _check_catalogue(churn)
+    for model in (churn, clv):
+        _note_seen(model, as_of)
+    settings = _clv_params(clv)
+    asked = _everyone(ledger, as_of) if ids is None else _checked_ids(ids)
+    window = ObservationWindow(
+        start=ledger.first_day,
+        cutoff=as_of,
+        gap_days=int(churn.card["gap_days"]),
+        horizon_days=int(churn.card["horizon_days"]),
+    )
+    with task("Building features", total=1) as building:
+        # All customers, not only those asked for: what is learned from everyone at the
+        # cutoff must not depend on the list.
+        snapshot = build_snapshot(ledger, window, labels=False)
+        inputs = _churn_inputs(snapshot)
+        building.advance()
+    wanted = pd.Index(asked, dtype=snapshot.rfm.index.dtype, name="customer_id")
+    is_scored = snapshot.rfm.index.get_indexer(wanted) >= 0
+    present = wanted[is_scored]
+    table = pd.DataFrame(index=wanted)
+    table["as_of"] = pd.Timestamp(as_of)
+    table["status"] = _statuses(ledger, wanted, is_scored)
+    with task("Scoring customers", total=len(present)) as scoring:
+        churned, valued = [], []
+        for block in _blocks(present):
+            churned.append(churn.predict(inputs.loc[block]))
+            valued.append(clv.predict(snapshot.rfm.loc[block], **settings))
+            scoring.advance(len(block))
+    if churned:
+        risk, value = pd.concat(churned), pd.concat(valued)
+        # The cutoff is a midnight, so a purchase 3.7 days after it falls on the third day on.
+        days = pd.to_timedelta(np.floor(value["next_purchase_days"]), unit="D")
+        value["next_purchase_date"] = pd.Timestamp(as_of) + days
+        for name in _CHURN_COLUMNS:
+            table[name] = risk[name].replace("", None).reindex(wanted)
+        for name in (*_CLV_COLUMNS, "next_purchase_date"):
+            table[name] = value[name].reindex(wanted)
+    table["churn_model"] = churn.label
+    table["clv_model"] = clv.label
+    return _in_contract(table.rename_axis("customer_id").reset_index())
+
+
+def _checked_cutoff(ledger: Ledger, cutoff: dt.date | None) -> dt.date:
+    latest = default_cutoff(ledger)
+    if cutoff is None:
+        return latest
+    if cutoff > latest:
+        raise InputError(
+            f"The cutoff {cutoff} is after the end of the data: the last transaction is of "
+            f"{ledger.last_day}.",
+            f"Use {latest} or an earlier day. Later, days without data would count as silence.",
+        )
+    if cutoff <= ledger.first_day:
+        raise InputError(
+            f"Nothing is known at the cutoff {cutoff}: the first transaction is of "
+            f"{ledger.first_day}.",
+            f"Use a day from {ledger.first_day + dt.timedelta(days=1)} to {latest}.",
+        )
+    return cutoff
+
+
+def _checked_ids(ids: Iterable[str]) -> list[str]:
+    asked = list(ids)
+    if not asked:
+        raise InputError("The list of customers is empty.", "Give at least one customer id.")
+    empty = [row for row, value in enumerate(asked, 1) if not value]
+    if empty:
+        raise InputError(f"The list of customers has an empty id in row {empty[0]}.")
+    check_unique(asked, range(1, len(asked) + 1), "The list of customers")
+    return asked
+
+
+def _check_kind(model: RegisteredModel, kind: str) -> None:
+    if model.card.get("kind") != kind:
+        raise InputError(
+            f"{model.label} is a {model.card.get('kind')} model, not a {kind} model.",
+            "Run `regulars train` to register the right one.",
+        )
+
+
+def _check_catalogue(churn: RegisteredModel) -> None:
+    """Refuse a model whose features mean something else than they do here."""
+    if churn.card.get("catalogue_hash") == catalogue_hash():
+        return
+    here = {feature.name for feature in CATALOGUE}
+    there = set(churn.card.get("feature_names", ()))
+    gone = sorted(there - here)
+    difference = (
+        f"It needs features that no longer exist: {', '.join(gone)}."
+        if gone
+        else "The names are the same, but the definition of at least one feature has changed."
+    )
+    raise InputError(
+        f"{churn.label} was trained by Regulars {churn.card.get('regulars_version', '?')} with "
+        f"another catalogue of features. {difference}",
+        "Run `regulars train` again.",
+    )
+
+
+def _note_seen(model: RegisteredModel, cutoff: dt.date) -> None:
+    """Say so when the model was trained on what happened after the cutoff."""
+    until = model.card.get("trained_until") or model.card.get("extra", {}).get("trained_until")
+    if until and dt.date.fromisoformat(until) > cutoff:
+        note(
+            f"{model.label} has learned from what happened up to {until}, after the cutoff "
+            f"{cutoff}: do not judge it by these scores."
+        )
+
+
+def _clv_params(model: RegisteredModel) -> dict[str, float]:
+    """Return the settings that the model was trained and judged with."""
+    settings = model.card.get("extra", {})
+    missing = [name for name in _CLV_SETTINGS if name not in settings]
+    if missing:
+        raise InputError(
+            f"The card of {model.label} does not say its {', '.join(missing)}.",
+            "Run `regulars train` again.",
+        )
+    return {name: float(settings[name]) for name in _CLV_SETTINGS}
+
+
+def _churn_inputs(snapshot: Snapshot) -> pd.DataFrame:
+    extra = btyd_features(snapshot.rfm, snapshot.window.horizon_days)
+    return pd.concat([snapshot.features, extra], axis=1)
+
+
+def _everyone(ledger: Ledger, cutoff: dt.date) -> list[str]:
+    rows = known_rows(ledger.transactions, cutoff)
+    found = rows.select("customer_id").distinct().to_pyarrow().column("customer_id").to_pylist()
+    if not found:
+        raise InputError(f"Nobody has a transaction before the cutoff {cutoff}.")
+    ids: list[str] = sorted(found)
+    return ids
+
+
+def _statuses(ledger: Ledger, wanted: pd.Index[str], is_scored: np.ndarray[Any, Any]) -> list[str]:
+    """Return the status of each id asked for."""
+    others = list(wanted[~is_scored])
+    status = dict.fromkeys(others, "unknown_customer")
+    if others:
+        asked = ibis.memtable({"customer_id": others}, schema={"customer_id": "string"})
+        ever = purchases(ledger.transactions, dt.date.max, ledger.purchase_unit)
+        for name, tables in (
+            ("no_history", list(ledger.tables.values())),
+            ("too_new", [ever]),  # the stronger word, so it comes last
+        ):
+            ids = [table.select("customer_id") for table in tables]
+            rows = (ids[0] if len(ids) == 1 else ibis.union(*ids)).semi_join(asked, "customer_id")
+            found = ledger.con.to_pyarrow(rows.distinct()).column("customer_id").to_pylist()
+            status.update(dict.fromkeys(found, name))
+    return [status.get(customer, "scored") for customer in wanted]
+
+
+def _blocks(index: pd.Index[str]) -> Iterator[pd.Index[str]]:
+    for start in range(0, len(index), _BLOCK):
+        yield index[start : start + _BLOCK]
+
+
+def _in_contract(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with exactly the columns and types of the scored list."""
+    columns = {}
+    for name, dtype in SCORED_DTYPES.items():
+        values = table[name] if name in table else pd.Series(None, index=table.index, dtype=object)
+        columns[name] = values.astype(pd.api.types.pandas_dtype(dtype))
+    return pd.DataFrame(columns)
