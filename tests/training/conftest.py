@@ -1,0 +1,61 @@
+"""A small made-up shop, and one training of each family that the tests look at together."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.ledger import Ledger
+from training.churn import ChurnSettings, train_churn
+from training.clv import ClvSettings, train_clv
+from training.tracking import Tracking
+
+CHURN = ChurnSettings(horizon_days=30)
+CLV = ClvSettings(horizon_days=90, annual_discount_rate=0.1, margin=0.4)
+
+
+def make_orders(days=240, customers=600, seed=3):
+    """Orders of customers who buy at their own rate until they leave."""
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(0.9, 1 / 9.0, customers) / 7.0
+    born = rng.integers(0, days - 60, customers)
+    alive = rng.geometric(np.clip(rng.beta(1.0, 4.0, customers), 0.02, 1.0))
+    mean = rng.gamma(4.0, 12.0, customers)
+    rows = []
+    for i in range(customers):
+        at, bought = float(born[i]), 0
+        while at < days and bought < alive[i] + 1:
+            rows.append((f"SECRET-{i:05d}", at, rng.gamma(6.0, mean[i] / 6.0) + 1.0))
+            at += 1.0 + rng.exponential(1 / rate[i])
+            bought += 1
+    rows.append(("SECRET-00000", days - 0.5, 20.0))  # the history reaches its last day
+    frame = pd.DataFrame(rows, columns=["customer_id", "day", "amount"])
+    start = pd.Timestamp("2023-01-01")
+    frame["timestamp"] = start + pd.to_timedelta(frame.pop("day"), unit="D").dt.floor("s")
+    frame["amount"] = frame["amount"].round(2)
+    return frame
+
+
+@pytest.fixture(scope="session")
+def orders():
+    return make_orders()
+
+
+@pytest.fixture(scope="session")
+def ledger(orders):
+    return Ledger.from_frames(orders)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return Tracking(f"sqlite:///{folder / 'mlflow.db'}", "shop"), folder
+
+
+@pytest.fixture(scope="session")
+def churn_result(ledger, store):
+    return train_churn(ledger, CHURN, seed=1, tracking=store[0])
+
+
+@pytest.fixture(scope="session")
+def clv_result(ledger, store):
+    return train_clv(ledger, CLV, seed=1, tracking=store[0], method="laplace")

@@ -1,0 +1,228 @@
+"""One whole training of each family through a real MLflow store, seen from all sides."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import NotEnoughDataError
+from features.ledger import Ledger
+from models.churn import ChurnModel
+from models.clv import CustomerLifetimeValue
+from training.churn import CANDIDATES as CHURN_CANDIDATES
+from training.churn import ChurnSettings, train_churn
+from training.clv import CANDIDATES as CLV_CANDIDATES
+from training.clv import ClvSettings, holdout_window, predictive_draws, train_clv
+from training.tracking import CHALLENGER, CHAMPION
+
+pytestmark = pytest.mark.xdist_group("training")
+
+
+@pytest.fixture(params=["churn", "clv"])
+def result(request):
+    return request.getfixturevalue(f"{request.param}_result")
+
+
+@pytest.fixture
+def runs(result, store):
+    return {name: store[0].client.get_run(run_id) for name, run_id in result.run_ids.items()}
+
+
+def _artifacts(client, run_id):
+    return {entry.path for entry in client.list_artifacts(run_id) if not entry.is_dir}
+
+
+def test_one_flat_finished_run_a_candidate(result, runs):
+    family = result.name.removeprefix("regulars-")
+    candidates = {"churn": CHURN_CANDIDATES, "clv": CLV_CANDIDATES}[family]
+    assert set(runs) == set(candidates)
+    for name, run in runs.items():
+        tags = run.data.tags
+        assert run.info.status == "FINISHED"
+        assert "mlflow.parentRunId" not in tags
+        assert (tags["candidate"], tags["family"]) == (name, family)
+        assert tags["training_id"] == result.training_id
+        for wanted in ("catalogue_hash", "data_fingerprint", "cutoffs", "seed", "test_digest"):
+            assert tags[wanted]
+        assert result.winner in tags["mlflow.note.content"]
+
+
+def test_same_measures_pictures_and_tables_in_every_run(result, runs, store):
+    shared = {"churn": "churn/", "clv": "clv/"}[result.name.removeprefix("regulars-")]
+    point = {"clv/coverage_50", "clv/coverage_90", "clv/pit_ks"}  # need a distribution
+    names, files = [], []
+    for run in runs.values():
+        names.append({m for m in run.data.metrics if m.startswith(shared)} - point)
+        files.append(_artifacts(store[0].client, run.info.run_id) - {"promotion.json"})
+    files = [found - {"importance.json"} for found in files]
+    assert all(found == names[0] for found in names)
+    assert all(found == files[0] for found in files)
+    assert any(name.endswith(".png") for name in files[0])
+
+
+def test_measures_are_tied_to_one_dataset_and_to_the_models(result, runs, store):
+    client = store[0].client
+    digests = set()
+    for run in runs.values():
+        (used,) = run.inputs.dataset_inputs
+        assert [(t.key, t.value) for t in used.tags] == [("mlflow.data.context", "test")]
+        digests.add(used.dataset.digest)
+        (output,) = run.outputs.model_outputs
+        model = client.get_logged_model(output.model_id)
+        measured = {m.key: m for m in model.metrics if m.key.endswith(("/brier", "clv/rmse"))}
+        assert {m.dataset_digest for m in measured.values()} == {used.dataset.digest}
+        assert model.status.value == "READY"
+    assert len(digests) == 1
+    assert len(digests.pop()) <= 36
+
+
+def test_the_version_says_where_it_comes_from(result, store):
+    client = store[0].client
+    version = client.get_model_version(result.name, result.version)
+    assert version.run_id == result.run_ids[result.winner]
+    for tag in ("training_id", "trained_until", "cutoffs", "catalogue_hash", "data_fingerprint"):
+        assert version.tags[tag]
+    assert version.tags["promotion_rule"]
+    assert "Lowest" in version.description or "Winner" in version.description
+
+
+def test_it_loads_and_predicts_with_double_inputs(result, store):
+    tracking, _ = store
+    with tracking.here():
+        loaded = mlflow.pyfunc.load_model(f"models:/{result.name}@{CHALLENGER}")
+        example = loaded.input_example
+    kinds = {str(column.type) for column in loaded.metadata.signature.inputs.inputs}
+    assert kinds == {"DataType.double"}
+    predicted = loaded.predict(example)
+    assert list(predicted.columns) == loaded.metadata.signature.outputs.input_names()
+    assert len(predicted) == len(example)
+
+
+def test_the_artifact_is_one_of_ours(store, churn_result, clv_result):
+    kinds = [ChurnModel, CustomerLifetimeValue]
+    for trained, kind in zip([churn_result, clv_result], kinds, strict=True):
+        version = store[0].alias(trained.name, CHALLENGER)
+        assert isinstance(store[0].load_artifact(version), kind)
+
+
+def test_the_requirements_are_pinned_and_hold_no_sampler(result, store):
+    with store[0].here():
+        path = mlflow.artifacts.download_artifacts(
+            f"models:/{result.name}@{CHALLENGER}/requirements.txt"
+        )
+    lines = Path(path).read_text().split()
+    assert all("==" in line for line in lines)
+    assert not any(line.startswith(("pymc", "nutpie", "arviz")) for line in lines)
+
+
+def test_no_customer_is_in_any_artifact(store, churn_result, clv_result):
+    _, folder = store
+    found = [p for p in folder.rglob("*") if p.is_file() and b"SECRET-" in p.read_bytes()]
+    assert found == []
+    assert sum(1 for _ in folder.rglob("*.png")) > 20
+
+
+def test_churn_beats_nothing_less_than_chance(churn_result):
+    table = churn_result.metrics
+    assert table.loc["lightgbm", "churn/roc_auc"] > 0.6
+    assert set(table.index) == set(CHURN_CANDIDATES)
+
+
+def test_clv_is_near_the_truth_of_its_own_kind(clv_result):
+    best = clv_result.metrics.loc[clv_result.winner]
+    assert abs(best["clv/bias"]) < 0.5
+    assert best["clv/rmse"] < clv_result.metrics.loc["past_rate", "clv/rmse"]
+    assert best["clv/coverage_90"] > 0.8
+
+
+def test_the_card_holds_what_scoring_needs(clv_result, store):
+    with store[0].here():
+        path = mlflow.artifacts.download_artifacts(
+            f"models:/{clv_result.name}@{CHALLENGER}/artifacts/model/card.json"
+        )
+    extra = json.loads(Path(path).read_text())["extra"]
+    assert (extra["horizon_days"], extra["annual_discount_rate"], extra["margin"]) == (90, 0.1, 0.4)
+    assert extra["trained_until"] == "2023-08-29"
+    assert extra["value_tiers"]
+
+
+def test_the_result_is_json(result):
+    said = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert said["promoted"] is True
+    assert said["metrics"][result.winner]
+
+
+def test_again_gives_the_same_measures_and_keeps_the_champion(
+    ledger, churn_result, store, monkeypatch
+):
+    tracking, _ = store
+    parent = tracking.client.create_run(tracking.experiment_id)  # what `mlflow run` makes
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    again = train_churn(ledger, ChurnSettings(horizon_days=30), seed=1, tracking=tracking)
+    pd.testing.assert_frame_equal(again.metrics, churn_result.metrics)
+    assert not again.promoted
+    assert "stays" in again.reason
+    assert "not below" in again.reason
+    assert str(tracking.alias(again.name, CHAMPION).version) == churn_result.version
+    assert str(tracking.alias(again.name, CHALLENGER).version) == again.version
+    assert parent.info.run_id not in again.run_ids.values()
+    summary = tracking.client.get_run(parent.info.run_id)
+    assert summary.data.metrics["churn/brier"] == again.metrics.loc["lightgbm", "churn/brier"]
+    assert again.training_id == summary.data.tags["training_id"]
+
+
+def test_a_caller_s_open_run_and_store_stay_as_they_are(churn_result, store, tmp_path):
+    before = mlflow.get_tracking_uri()
+    with store[0].here():
+        assert mlflow.get_tracking_uri() == store[0].tracking_uri
+    assert mlflow.get_tracking_uri() == before
+    assert mlflow.active_run() is None
+
+
+def test_too_short_a_history_is_said_in_plain_words(store):
+    days = pd.date_range("2024-01-01", periods=30)
+    short = Ledger.from_frames(
+        pd.DataFrame({"customer_id": ["a", "b"] * 15, "timestamp": days, "amount": 5.0})
+    )
+    with pytest.raises(NotEnoughDataError, match="label"):
+        train_churn(short, ChurnSettings(horizon_days=90), tracking=store[0])
+    with pytest.raises(NotEnoughDataError, match="history"):
+        train_clv(short, ClvSettings(), tracking=store[0])
+
+
+@pytest.mark.parametrize(
+    ("days", "horizon", "held"), [(365, 365, 119), (1200, 365, 364), (60, 365, 14), (300, 5, 5)]
+)
+def test_the_holdout_is_a_third_of_the_history_at_most(days, horizon, held):
+    first = pd.Timestamp("2020-01-01").date()
+    window = holdout_window(first, first + pd.Timedelta(days=days - 1), horizon)
+    assert window.horizon_days == held
+    assert (window.label_end - first).days == days
+
+
+def test_predictive_draws_have_the_model_s_means():
+    from models.btyd import ModifiedBetaGeoNBD
+    from models.spend import GammaGamma
+
+    model = CustomerLifetimeValue(
+        ModifiedBetaGeoNBD.from_parameters(r=0.525, alpha=6.183, a=0.891, b=1.614),
+        GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44),
+    )
+    rfm = pd.DataFrame(
+        {
+            "frequency": [0.0, 2.0, 25.0],
+            "recency": [0.0, 30.43, 38.0],
+            "T": [30.0, 38.86, 39.0],
+            "monetary_value": [0.0, 22.35, 60.0],
+        }
+    )
+    counts, money = predictive_draws(model, rfm, 273, seed=0, draws=20_000)
+    expected = model.predict(rfm, horizon_days=273, annual_discount_rate=0.0)
+    np.testing.assert_allclose(counts.mean(axis=1), expected["expected_purchases"], rtol=0.05)
+    np.testing.assert_allclose(money.mean(axis=1), expected["expected_spend"], rtol=0.08)
+    np.testing.assert_allclose(
+        (counts == 0).mean(axis=1), expected["probability_no_purchase"], atol=0.012
+    )

@@ -1,0 +1,488 @@
+"""What a training writes to MLflow, and how: one flat run a candidate.
+
+Everything goes through a client with its own tracking URI, so a run that the caller has open,
+the caller's experiment and a run made by `mlflow run` stay as they are. Nothing that is
+written holds a customer's row or id: datasets are described by counts and a digest, tables
+are aggregates, and input examples are made up or medians.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+
+from features.window import ObservationWindow
+from models import artifact
+from models.base import SavableModel
+from training.figures import pixels
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "REQUIREMENTS",
+    "Holdout",
+    "Run",
+    "Tracking",
+    "double_signature",
+    "holdout",
+    "markdown_table",
+    "new_training_id",
+    "regulars_version",
+]
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+REQUIREMENTS = ("mlflow", "lightgbm", "numpy", "pandas", "scipy", "scikit-learn")
+"""What a logged model needs to predict; no sampler. Written down with the installed versions."""
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PYFUNC = _ROOT / "serving" / "pyfunc.py"
+_MODELS = _ROOT / "models"
+_TEXT_LIMIT = 5000  # MLflow's limit on the length of a tag of a run or a model version
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A dataset by name and digest only.
+
+    Attributes:
+        name: For instance `churn_test`.
+        digest: 32 hexadecimal digits; equal for equal customers, outcomes and windows.
+        facts: Aggregates that describe it: windows, counts, rates.
+    """
+
+    name: str
+    digest: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def holdout(name: str, window: ObservationWindow, labels: pd.DataFrame) -> Holdout:
+    """Describe the customers and outcomes that candidates are measured on.
+
+    The digest is the start of the SHA-256 of the label window, the customers and what they
+    did. Features are not part of it: two models that see different features are compared
+    fairly on the same outcomes. (MLflow's own digest reads the first 10,000 rows only.)
+
+    Args:
+        name: Name of the dataset.
+        window: What was observed and what was to be foretold.
+        labels: churned, future_purchases, future_spend on the index of customers.
+    """
+    ordered = labels.sort_index()
+    said = json.dumps(
+        [str(window.cutoff), str(window.label_start), str(window.label_end), *ordered.columns]
+    )
+    digest = hashlib.sha256(said.encode())
+    for customer in ordered.index.astype(str):
+        text = customer.encode()
+        digest.update(len(text).to_bytes(4, "little") + text)
+    digest.update(np.ascontiguousarray(ordered.to_numpy(np.float64)).tobytes())
+    return Holdout(
+        name,
+        digest.hexdigest()[:32],
+        {
+            "cutoff": str(window.cutoff),
+            "label_start": str(window.label_start),
+            "label_end": str(window.label_end),
+            "customers": len(ordered),
+            "churned": int(ordered["churned"].sum()),
+            "purchases": int(ordered["future_purchases"].sum()),
+        },
+    )
+
+
+class Run:
+    """One candidate's run. Made by `Tracking.run`."""
+
+    def __init__(self, client: MlflowClient, run_id: str, model_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+        self.model_id = model_id
+        self.has_model_files = False
+
+    def measure(
+        self, metrics: Mapping[str, float], on: Holdout | None = None, step: int = 0
+    ) -> None:
+        """Log metrics; those measured on a holdout are tied to it and to the model."""
+        now = int(time.time() * 1000)
+        tie = {"model_id": self.model_id}
+        if on is not None:
+            tie |= {"dataset_name": on.name, "dataset_digest": on.digest}
+        found = [
+            Metric(name, float(value), now, step, run_id=self.run_id, **tie)
+            for name, value in metrics.items()
+            if np.isfinite(value)
+        ]
+        for start in range(0, len(found), 500):
+            self._client.log_batch(self.run_id, metrics=found[start : start + 500])
+
+    def uses(self, dataset: Holdout, context: str) -> None:
+        """Note that the run used a dataset, for instance in the context `test`."""
+        self._client.log_inputs(
+            self.run_id,
+            [
+                DatasetInput(
+                    Dataset(
+                        name=dataset.name,
+                        digest=dataset.digest,
+                        source_type="code",
+                        source=json.dumps({"tags": {"mlflow.source.name": "regulars"}}),
+                        profile=json.dumps(dict(dataset.facts)),
+                    ),
+                    [InputTag("mlflow.data.context", context)],
+                )
+            ],
+        )
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Log a figure twice: as a file for the Compare page, as an image for the charts."""
+        image = pixels(figure)
+        self._client.log_image(self.run_id, image, f"{name}.png")
+        self._client.log_image(self.run_id, image, key=name, step=0)
+
+    def table(self, name: str, table: pd.DataFrame | Mapping[str, Any]) -> None:
+        """Log an aggregate table as `<name>.json`."""
+        frame = pd.DataFrame(table)
+        # Text of MLflow's tables is plain objects; NaN is not JSON.
+        plain = frame.astype(object).where(frame.notna(), None)
+        self._client.log_table(self.run_id, plain, f"{name}.json")
+
+    def tag(self, tags: Mapping[str, Any]) -> None:
+        """Set tags on the run."""
+        self._client.log_batch(
+            self.run_id, tags=[RunTag(key, _text(value)) for key, value in tags.items()]
+        )
+
+    def describe(self, markdown: str) -> None:
+        """Set the description that the run's page opens with."""
+        self.tag({MLFLOW_RUN_NOTE: markdown})
+
+
+class Tracking:
+    """An MLflow store and an experiment in it.
+
+    Args:
+        tracking_uri: For instance `sqlite:////home/me/shop/mlflow.db` or a server's address.
+        experiment: Name of the experiment; made when it is not there.
+    """
+
+    def __init__(self, tracking_uri: str, experiment: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.experiment = experiment
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+
+    @property
+    def client(self) -> MlflowClient:
+        """The client; connects on first use."""
+        if self._client is None:
+            # MLflow reports its use to its makers unless told not to.
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            self._client = MlflowClient(self.tracking_uri, self.tracking_uri)
+        return self._client
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment's id; the experiment is made when it is not there."""
+        if not self._experiment_id:
+            found = self.client.get_experiment_by_name(self.experiment)
+            self._experiment_id = (
+                found.experiment_id
+                if found is not None
+                else self.client.create_experiment(self.experiment, self._artifact_location())
+            )
+        return self._experiment_id
+
+    def _artifact_location(self) -> str | None:
+        """Beside a SQLite file, whatever folder the process runs in; else the server's choice."""
+        prefix = "sqlite:///"
+        if not self.tracking_uri.startswith(prefix):
+            return None
+        database = Path(self.tracking_uri.removeprefix(prefix)).resolve()
+        return (database.parent / "mlartifacts" / uuid.uuid4().hex[:8]).as_uri()
+
+    @contextlib.contextmanager
+    def run(
+        self,
+        candidate: str,
+        *,
+        family: str,
+        training_id: str,
+        tags: Mapping[str, Any],
+        params: Mapping[str, Any],
+    ) -> Iterator[Run]:
+        """Open the flat run of one candidate, with a logged model to tie its metrics to.
+
+        The run ends as FINISHED, or as FAILED when the block raises.
+
+        Args:
+            candidate: Name of the candidate and, with the training's id, of the run.
+            family: `churn` or `clv`.
+            training_id: What ties the candidates of one training together.
+            tags: More tags.
+            params: Settings, shown side by side on the Compare page.
+        """
+        client = self.client
+        about = {"candidate": candidate, "family": family, "training_id": training_id, **tags}
+        named = {MLFLOW_SOURCE_NAME: "regulars", **_git_tags(), **about}
+        opened = client.create_run(
+            self.experiment_id,
+            run_name=f"{family} {candidate} {training_id}",
+            tags={key: _text(value) for key, value in named.items()},
+        )
+        run_id = opened.info.run_id
+        plain = {key: _text(value) for key, value in params.items()}
+        try:
+            client.log_batch(run_id, params=[Param(key, value) for key, value in plain.items()])
+            model = client.create_logged_model(
+                self.experiment_id,
+                name=f"{family}-{candidate}".replace("_", "-"),
+                source_run_id=run_id,
+                params=plain,
+                tags={key: _text(value) for key, value in about.items()},
+                model_type=family,
+            )
+            run = Run(client, run_id, model.model_id)
+            try:
+                yield run
+            except BaseException:
+                client.finalize_logged_model(run.model_id, "FAILED")
+                raise
+            if not run.has_model_files:  # else MLflow did both when it stored the files
+                client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+                client.finalize_logged_model(run.model_id, "READY")
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+
+    def register(
+        self,
+        run: Run,
+        name: str,
+        model: SavableModel,
+        *,
+        signature: ModelSignature,
+        input_example: Any,
+        card: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        description: str,
+    ) -> ModelVersion:
+        """Log a fitted model under its run and make it the newest registered version.
+
+        Call it before measuring: MLflow copies what a run has measured so far to the model,
+        without the datasets.
+
+        The logged model holds the artifact folder, a copy of the source of `models`, and the
+        file that MLflow runs on loading; nothing is pickled.
+
+        Args:
+            run: The candidate's run.
+            name: Registered name.
+            model: The model.
+            signature: Its inputs, outputs and parameters.
+            input_example: Made-up or median rows.
+            card: Kept on the model's card under `extra`.
+            tags: Tags of the version.
+            description: Markdown for the version's page.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = artifact.save(model, Path(temporary) / "model", extra=card)
+            code = Path(temporary) / "code"
+            shutil.copytree(_MODELS, code, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            with self.here():
+                Model.log(
+                    None,
+                    flavor=mlflow.pyfunc,
+                    model_id=run.model_id,
+                    run_id=run.run_id,
+                    python_model=str(_PYFUNC),
+                    artifacts={"model": str(folder), "code": str(code)},
+                    signature=signature,
+                    input_example=input_example,
+                    pip_requirements=[f"{p}=={metadata.version(p)}" for p in REQUIREMENTS],
+                )
+        run.has_model_files = True
+        client = self.client
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        with self.here():  # MLflow looks the logged model up in its module-level store
+            version = client.create_model_version(
+                name,
+                f"models:/{run.model_id}",
+                run_id=run.run_id,
+                tags={key: _text(value) for key, value in tags.items()},
+                description=description,
+                model_id=run.model_id,
+            )
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        return version
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """Point MLflow's module-level functions at this store inside the block."""
+        tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(tracking)
+            mlflow.set_registry_uri(registry)
+
+    def alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that bears an alias, None where there is none."""
+        try:
+            return self.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def load_artifact(self, version: ModelVersion) -> Any:
+        """Load the model behind a registered version from its folder of stock objects.
+
+        No code that is stored with it runs.
+        """
+        location = self.client.get_model_version_download_uri(version.name, version.version)
+        with tempfile.TemporaryDirectory() as temporary, self.here():
+            local = mlflow.artifacts.download_artifacts(location, dst_path=temporary)
+            return artifact.load(Path(local) / "artifacts" / "model")
+
+    def explain(self, run_id: str, promoted: bool, reason: str, rule: str) -> None:
+        """Write the outcome of the promotion rule on the run of the registered candidate."""
+        run = Run(self.client, run_id, "")
+        run.tag({"promotion": reason})
+        decision = "promoted" if promoted else "kept the champion"
+        run.table("promotion", {"decision": [decision], "reason": [reason], "rule": [rule]})
+
+    def summarise(self, tags: Mapping[str, Any], metrics: Mapping[str, float], note: str) -> None:
+        """Write the outcome to the run that `mlflow run` made, if that is how we were started.
+
+        The candidates have runs of their own; that one is theirs together.
+        """
+        parent = os.environ.get("MLFLOW_RUN_ID")
+        if not parent:
+            return
+        try:
+            self.client.get_run(parent)
+        except MlflowException:
+            return  # it lives in another store
+        now = int(time.time() * 1000)
+        before = self.client.get_run(parent).data.tags.get(MLFLOW_RUN_NOTE, "")
+        self.client.log_batch(
+            parent,
+            metrics=[Metric(name, float(v), now, 0) for name, v in metrics.items()],
+            tags=[
+                RunTag(MLFLOW_RUN_NOTE, _text(f"{before}\n\n{note}".strip())),
+                *(RunTag(key, _text(value)) for key, value in tags.items()),
+            ],
+        )
+
+
+def double_signature(
+    inputs: Sequence[str], outputs: pd.DataFrame, params: Mapping[str, float] | None = None
+) -> ModelSignature:
+    """A signature whose inputs and parameters are all double.
+
+    Args:
+        inputs: Input columns. A whole number in one of them is still a double.
+        outputs: A frame such as the model returns; text columns become string.
+        params: Parameters with their defaults.
+    """
+    kinds = {
+        name: DataType.double if pd.api.types.is_numeric_dtype(column) else DataType.string
+        for name, column in outputs.items()
+    }
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.double, name) for name in inputs]),
+        outputs=Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()]),
+        params=ParamSchema(
+            [ParamSpec(name, DataType.double, float(value)) for name, value in params.items()]
+        )
+        if params
+        else None,  # type: ignore[arg-type]
+    )
+
+
+def new_training_id() -> str:
+    """A name for one training: sortable by time, and short enough to read aloud."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
+
+
+def regulars_version() -> str:
+    """The installed version, or `source`."""
+    try:
+        return metadata.version("regulars")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def markdown_table(metrics: pd.DataFrame, names: Sequence[str]) -> str:
+    """Candidates x measures as a Markdown table; `names` are the columns to show."""
+    shown = [name for name in names if name in metrics.columns]
+    lines = [
+        "| candidate | " + " | ".join(shown) + " |",
+        "|---|" + "---:|" * len(shown),
+    ]
+    for candidate, row in metrics.iterrows():
+        cells = ["" if pd.isna(row[name]) else f"{row[name]:.4g}" for name in shown]
+        lines.append(f"| {candidate} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _git_tags() -> dict[str, str]:
+    """The commit of this program's own checkout, if it runs from one."""
+    if not (_ROOT / ".git").exists():
+        return {}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(_ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {MLFLOW_GIT_COMMIT: done.stdout.strip()}
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
+    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 3] + "..."
