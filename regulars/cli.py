@@ -139,11 +139,12 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
     """Write one row a customer: features at a cutoff, labels where the horizon has closed."""
     from features.snapshot import build_snapshot
     from features.window import ObservationWindow
-    from serving.batch import write_list
+    from serving.batch import check_output, write_list
 
     from .config import load_config
     from .jobs import open_configured_ledger
 
+    check_output(output)
     config = load_config(config_path)
     ledger = open_configured_ledger(config)
     window = ObservationWindow(
@@ -187,11 +188,12 @@ def train(what: str, config_path: Path, seed: int, as_json: bool) -> None:
 @_seed_option
 def backtest(config_path: Path, output: Path, seed: int) -> None:
     """Measure every candidate and baseline at rolling cutoffs; writes one long table."""
-    from serving.batch import write_list
+    from serving.batch import check_output, write_list
 
     from .config import load_config
     from .jobs import backtest_models, open_configured_ledger
 
+    check_output(output)
     config = load_config(config_path)
     table = backtest_models(config, open_configured_ledger(config), seed=seed)
     write_list(table, output)
@@ -212,12 +214,13 @@ def score(
     as_json: bool,
 ) -> None:
     """Score the customers in LIST, a file with a customer_id column (default: everyone)."""
-    from serving.batch import read_list, write_list
+    from serving.batch import check_output, read_list, write_list
 
     from .config import load_config
     from .jobs import open_configured_ledger, score_customers
     from .show import show_scored, summarise_scored
 
+    check_output(output)
     config = load_config(config_path)
     ids = None if list_path is None else read_list(list_path)
     ledger = open_configured_ledger(config)
@@ -236,11 +239,12 @@ def score(
 @click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
 def report(config_path: Path, output: Path, cutoff: dt.datetime | None) -> None:
     """Write the page people look at: one self-contained HTML file that opens offline."""
-    from serving.batch import write_text
+    from serving.batch import check_output, write_text
 
     from .config import load_config
     from .jobs import open_configured_ledger, render_report, score_customers
 
+    check_output(output, text=True)
     config = load_config(config_path)
     ledger = open_configured_ledger(config)
     scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)

@@ -62,8 +62,9 @@ class MlflowOptions(_Options):
     """Where models and their runs are kept.
 
     Attributes:
-        tracking_uri: A relative `sqlite:///` path is relative to the configuration file. The
-            environment variable `MLFLOW_TRACKING_URI` wins over it.
+        tracking_uri: The tracking store and registry. When read from a file, a relative
+            `sqlite:///` path is made absolute from the file's folder, and the environment
+            variable `MLFLOW_TRACKING_URI` wins.
         experiment: Name of the MLflow experiment.
     """
 
@@ -82,18 +83,6 @@ class Config(_Options):
     clv: ClvOptions = ClvOptions()
     mlflow: MlflowOptions = MlflowOptions()
     base: Path = Field(default=Path(), exclude=True)
-
-    @property
-    def tracking_uri(self) -> str:
-        """The tracking store: the environment's, or the file's with its path made absolute."""
-        stated = os.environ.get("MLFLOW_TRACKING_URI")
-        if stated:
-            return stated
-        uri = self.mlflow.tracking_uri
-        relative = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
-        if relative and not re.match(r"[A-Za-z]:", relative[1]):
-            return f"sqlite:///{(self.base / relative[1]).resolve()}"
-        return uri
 
     @property
     def quarantine(self) -> Path:
@@ -140,6 +129,8 @@ def parse_config(text: str, path: Path) -> Config:
         raise ConfigError(f"{path}: unknown key base.", nearest("base", _keys(Config)))
     try:
         config = Config.model_validate({**content, "base": path.parent})
+        store = {"tracking_uri": _effective_uri(config.mlflow.tracking_uri, path.parent)}
+        config = config.model_copy(update={"mlflow": config.mlflow.model_copy(update=store)})
     except ValidationError as problem:
         raise _explain(problem, path) from None
     for name, table in config.tables.items():
@@ -158,6 +149,15 @@ def parse_config(text: str, path: Path) -> Config:
                     f"{nearest(key, known)} Known: {', '.join(known)}.",
                 )
     return config
+
+
+def _effective_uri(uri: str, base: Path) -> str:
+    """The environment's tracking store, or the file's with its path made absolute."""
+    stated = os.environ.get("MLFLOW_TRACKING_URI")
+    if stated:
+        return stated
+    relative = re.fullmatch(r"sqlite:///(?!/|[A-Za-z]:)(.+)", uri)
+    return f"sqlite:///{(base / relative[1]).resolve()}" if relative else uri
 
 
 def _alias(model: type[BaseModel], field: str) -> str:

@@ -54,7 +54,7 @@ def train_models(
     from training.clv import ClvSettings, train_clv
     from training.tracking import Tracking
 
-    tracking = Tracking(config.tracking_uri, config.mlflow.experiment)
+    tracking = Tracking(config.mlflow.tracking_uri, config.mlflow.experiment)
     results = []
     if what in ("churn", "all"):
         churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)
@@ -74,8 +74,8 @@ def score_customers(
     from serving.registry import load
     from serving.scorer import score
 
-    churn = load("regulars-churn", tracking_uri=config.tracking_uri)
-    clv = load("regulars-clv", tracking_uri=config.tracking_uri)
+    churn = load("regulars-churn", tracking_uri=config.mlflow.tracking_uri)
+    clv = load("regulars-clv", tracking_uri=config.mlflow.tracking_uri)
     return Scores(score(ledger, cutoff, churn, clv, ids), churn, clv)
 
 

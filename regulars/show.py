@@ -55,7 +55,7 @@ def show_quality(quality: "QualityReport", quarantine: Path) -> None:
 
 def show_where_to_look(config: "Config") -> None:
     """Say how to open the MLflow UI on the runs of this configuration."""
-    uri = config.tracking_uri
+    uri = config.mlflow.tracking_uri
     console.say()
     if uri.startswith("http"):
         console.say(f"Compare the runs: {uri}/#/experiments?workflowType=machine_learning")
@@ -110,7 +110,7 @@ def show_training(result: "TrainingResult") -> None:
     console.show_table(
         f"{result.name}: candidates, out of time",
         ["", *candidates],
-        [[str(name), *(float(value) for value in row)] for name, row in measured.iterrows()],
+        [[str(name), *measured.loc[name].tolist()] for name in measured.index],
     )
     state = "champion" if result.promoted else "challenger"
     console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
@@ -152,8 +152,5 @@ def show_scored(scored: "pd.DataFrame") -> None:
         console.show_table(
             "Most at stake",
             ["customer_id", "churn_probability", "clv", "reason"],
-            [
-                [row.customer_id, float(row.churn_probability), float(row.clv), row.reason_1]
-                for row in top.itertuples()
-            ],
+            top[["customer_id", "churn_probability", "clv", "reason_1"]].to_numpy().tolist(),
         )

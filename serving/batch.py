@@ -87,14 +87,19 @@ def write_text(text: str, path: str | Path) -> Path:
     return target
 
 
-def check_output(path: str | Path) -> None:
-    """Refuse a place that `write_list` could not write to, before long work is done for it.
+def check_output(path: str | Path, *, text: bool = False) -> None:
+    """Refuse a place that could not be written to, before long work is done for it.
+
+    Args:
+        path: Where `write_list` is to write, or `write_text`.
+        text: Whether it is `write_text`, which takes any suffix.
 
     Raises:
         InputError: As for `write_list`; a full disk cannot be foreseen.
     """
     target = Path(path)
-    _writer(target)
+    if not text:
+        _writer(target)
     _check_target(target)
     if not os.access(target.resolve().parent, os.W_OK):
         raise InputError(

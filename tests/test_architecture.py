@@ -1,5 +1,6 @@
 """The written architecture and the code say the same."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -89,3 +90,13 @@ def test_nothing_unpickles():
         if pattern.search((ROOT / module).read_text(encoding="utf-8"))
     ]
     assert offenders == []
+
+
+def test_the_page_of_features_is_what_the_catalogue_says():
+    script = ROOT / "docs" / "write_features.py"
+    spec = importlib.util.spec_from_file_location("write_features", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == module.page()

@@ -56,7 +56,9 @@ def _table(extra: str) -> str:
 
 GOOD = _orders(ledger())
 ONE_DAY = "\n".join([HEADER, *(f"c{i},2024-05-01,10" for i in range(600))])
-ONE_CUSTOMER = "\n".join([HEADER, *(f"c1,2023-{m:02d}-{d:02d},10" for m in range(1, 13) for d in (1, 15))])
+ONE_CUSTOMER = "\n".join(
+    [HEADER, *(f"c1,2023-{m:02d}-{d:02d},10" for m in range(1, 13) for d in (1, 15))]
+)
 RETURNS = "\n".join([HEADER, *(f"c{i},2024-0{m}-01,-10" for i in range(600) for m in range(1, 9))])
 EVERYONE_STAYS = "\n".join(
     [HEADER]
@@ -155,7 +157,12 @@ def test_broken_input_is_refused_with_one_clear_message(case, shop, capsys):
     before = {path.name for path in shop.iterdir()}
     assert_refused(capsys, run(list(case.command)), case.says)
     # Rows set aside and a fresh tracking store may be new, a half-written output may not.
-    assert {p.name for p in shop.iterdir()} - before <= {"quarantine", "mlflow.db", "mlartifacts", "mlruns"}
+    assert {p.name for p in shop.iterdir()} - before <= {
+        "quarantine",
+        "mlflow.db",
+        "mlartifacts",
+        "mlruns",
+    }
 
 
 def test_a_defect_of_ours_is_told_apart_from_bad_input(shop, capsys, monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from regulars.config import Config, ConfigError, load_config, parse_config
+from regulars.config import ConfigError, load_config, parse_config
 
 WHERE = Path("shop") / "regulars.toml"
 
@@ -85,10 +85,10 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 )
 def test_a_relative_store_lies_beside_the_file(uri, expected, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    config = Config.model_validate({"mlflow": {"tracking_uri": uri}, "base": tmp_path})
-    assert config.tracking_uri == expected.format(base=tmp_path)
+    config = parse_config(f'[mlflow]\ntracking_uri = "{uri}"', tmp_path / "regulars.toml")
+    assert config.mlflow.tracking_uri == expected.format(base=tmp_path)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    assert parse_config("", WHERE).tracking_uri == "http://tracking:5000"
+    assert parse_config("", WHERE).mlflow.tracking_uri == "http://tracking:5000"
