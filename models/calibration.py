@@ -1,4 +1,4 @@
-"""From a model's score to a probability that means what it says, with an interval.
+"""From a model's score to a probability that means what it says.
 
 All calibrators map a raw score (log-odds, any real number) to a probability, never reverse the
 order of two customers, and are a handful of numbers that go into JSON. They are fitted on
@@ -12,9 +12,6 @@ customers of a cutoff later than those the model was trained on.
   probability. Kull, Silva Filho and Flach (2017), "Beta calibration", AISTATS.
 * `isotonic`: the monotone step function of Zadrozny and Elkan (2002), fitted by pooling
   adjacent violators.
-
-`VennAbers` gives the interval: the inductive Venn-Abers predictor of Vovk, Petej and Fedorova
-(2015), "Large-scale probabilistic predictors with and without guarantees of validity", NIPS.
 """
 
 from __future__ import annotations
@@ -30,7 +27,15 @@ from scipy.special import expit, log_expit
 
 from .base import ModelError
 
-__all__ = ["METHODS", "Calibrator", "Choice", "VennAbers", "choose_calibrator", "customer_folds"]
+__all__ = [
+    "METHODS",
+    "Calibrator",
+    "Choice",
+    "choose_calibrator",
+    "customer_folds",
+    "merge_ties",
+    "scores_and_labels",
+]
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["identity", "platt", "beta", "isotonic"]
@@ -42,6 +47,8 @@ MIN_CLASS = 10
 """Fewer churned or fewer staying customers than this cannot support a fitted calibrator."""
 MIN_ISOTONIC = 1000
 """Rows from which the isotonic step function is considered."""
+N_FOLDS = 5
+"""Folds of the cross-validation that chooses."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Calibrator:
         """
         if method not in METHODS:
             raise ModelError(f"unknown calibration {method!r}; known: {', '.join(METHODS)}")
-        z, y = _scores_and_labels(score, churned)
+        z, y = scores_and_labels(score, churned)
         if method == "identity":
             return cls(method, {})
         if y.min() == y.max():
@@ -140,9 +147,6 @@ def choose_calibrator(
     score: npt.ArrayLike,
     churned: npt.ArrayLike,
     customers: Sequence[str] | npt.NDArray[Any] | None = None,
-    *,
-    methods: Sequence[Method] = METHODS,
-    n_folds: int = 5,
 ) -> Choice:
     """Choose the calibrator by cross-validated log loss over customers.
 
@@ -156,10 +160,8 @@ def choose_calibrator(
         churned: 0 or 1, shape (n,).
         customers: Who each row is; all rows of a customer fall into the same fold. Rows are
             different customers when left out.
-        methods: What to choose among, simplest first.
-        n_folds: Folds.
     """
-    z, y = _scores_and_labels(score, churned)
+    z, y = scores_and_labels(score, churned)
     rarer = int(min(y.sum(), len(y) - y.sum()))
     if rarer < MIN_CLASS:
         return Choice(
@@ -168,14 +170,14 @@ def choose_calibrator(
             f"only {rarer} calibration customers of the rarer outcome "
             f"(at least {MIN_CLASS} are needed to fit a calibration)",
         )
-    candidates = [m for m in methods if m != "isotonic" or len(z) >= MIN_ISOTONIC]
+    candidates = [m for m in METHODS if m != "isotonic" or len(z) >= MIN_ISOTONIC]
     who = np.arange(len(z)) if customers is None else np.asarray(customers)
     who = who.astype(str)
     order = np.lexsort((y, z, who))
     z, y, who = z[order], y[order], who[order]
-    fold = customer_folds(who, n_folds)
+    fold = customer_folds(who, N_FOLDS)
     held = {m: np.full(len(z), np.nan) for m in candidates}
-    for k in range(n_folds):
+    for k in range(N_FOLDS):
         inside, outside = fold != k, fold == k
         if y[inside].min() == y[inside].max():
             continue  # nothing to learn from; these rows stay out of the comparison
@@ -213,75 +215,8 @@ def customer_folds(
     return np.asarray(code % n_folds, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class VennAbers:
-    """Interval of the churn rate among customers with a score like this one.
-
-    For a new customer, `low` is the isotonic estimate of the churn probability at the score
-    when the customer is added to the calibration set as one who stayed, and `high` when added
-    as one who churned. One of the two is perfectly calibrated whatever the score is worth, as
-    long as the customer is drawn from the same population as the calibration customers
-    (Vovk, Petej and Fedorova 2015, theorem 1). So the width says how much one more customer
-    would move the estimate: wide where calibration customers are few, narrow where they are
-    many. It is no confidence interval of the rate (with m customers near the score it is about
-    1/m wide), says nothing of the luck of the single customer, and does not cover a change of
-    level between the calibration cutoff and today.
-
-    Both ends are step functions of the score, kept as knots.
-
-    Args:
-        score: Distinct calibration scores, ascending, shape (k,).
-        low: p0 for `score[i] <= s < score[i+1]`; below `score[0]` it is 0. Shape (k,).
-        high: p1 for `score[i-1] < s <= score[i]`; above `score[-1]` it is 1. Shape (k,).
-    """
-
-    score: Floats
-    low: Floats
-    high: Floats
-
-    @classmethod
-    def fit(cls, score: npt.ArrayLike, churned: npt.ArrayLike, max_knots: int = 1000) -> Self:
-        """Precompute both ends for every possible score.
-
-        Args:
-            score: Calibration scores, shape (n,).
-            churned: 0 or 1, shape (n,).
-            max_knots: With more distinct scores than this, neighbours of equal mass are
-                merged first, which makes the interval a little wider.
-        """
-        z, y = _scores_and_labels(score, churned)
-        knots, weight, churners = _merge_ties(z, y)
-        if len(knots) > max_knots:
-            knots, weight, churners = _coarsen(knots, weight, churners, max_knots)
-        high = _isotonic_with_one_more(weight, churners)
-        # By symmetry (score -> -score, churned -> stayed) p0 is one minus the mirrored p1.
-        low = 1.0 - _isotonic_with_one_more(weight[::-1], (weight - churners)[::-1])[::-1]
-        low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
-        # A knot inside a flat stretch of both steps changes no answer.
-        keep = np.ones(len(knots), dtype=bool)
-        keep[1:-1] = (low[1:-1] != low[:-2]) | (high[1:-1] != high[2:])
-        return cls(knots[keep], low[keep], high[keep])
-
-    def __call__(self, score: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Return (p0, p1), each of the shape of `score`, with 0 <= p0 <= p1 <= 1."""
-        z = np.asarray(score, dtype=np.float64)
-        low = np.concatenate([[0.0], self.low])[np.searchsorted(self.score, z, side="right")]
-        high = np.concatenate([self.high, [1.0]])[np.searchsorted(self.score, z, side="left")]
-        return low, np.maximum(low, high)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able description; `from_dict` reads it back to the same bits."""
-        return {name: getattr(self, name).tolist() for name in ("score", "low", "high")}
-
-    @classmethod
-    def from_dict(cls, description: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` returned."""
-        return cls(
-            *(np.asarray(description[name], dtype=np.float64) for name in ("score", "low", "high"))
-        )
-
-
-def _scores_and_labels(score: npt.ArrayLike, churned: npt.ArrayLike) -> tuple[Floats, Floats]:
+def scores_and_labels(score: npt.ArrayLike, churned: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return scores and outcomes as doubles, after checking that they can be calibrated on."""
     z = np.asarray(score, dtype=np.float64)
     y = np.asarray(churned, dtype=np.float64)
     if z.ndim != 1 or z.shape != y.shape or not len(z):
@@ -368,29 +303,16 @@ def _fit_beta(z: Floats, y: Floats) -> tuple[float, float, float]:
     return float(a), float(b), float(c)
 
 
-def _merge_ties(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+def merge_ties(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the distinct scores, ascending, with the customers and the churners at each."""
     knots, code = np.unique(z, return_inverse=True)
     weight = np.bincount(code).astype(np.float64)
-    return knots, weight, _sums(code, y)
-
-
-def _coarsen(
-    knots: Floats, weight: Floats, churners: Floats, most: int
-) -> tuple[Floats, Floats, Floats]:
-    # Groups of about equal mass; a group is known by its largest score.
-    middle = np.cumsum(weight) - weight / 2
-    group = np.minimum((middle / weight.sum() * most).astype(np.int64), most - 1)
-    last = np.append(np.flatnonzero(np.diff(group)), len(group) - 1)
-    _, code = np.unique(group, return_inverse=True)
-    return knots[last], _sums(code, weight), _sums(code, churners)
-
-
-def _sums(code: npt.NDArray[np.int64], values: Floats) -> Floats:
-    return np.asarray(np.bincount(code, weights=values), dtype=np.float64)
+    churners = np.asarray(np.bincount(code, weights=y), dtype=np.float64)
+    return knots, weight, churners
 
 
 def _fit_isotonic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
-    knots, weight, churners = _merge_ties(z, y)
+    knots, weight, churners = merge_ties(z, y)
     fitted = isotonic_regression(churners / weight, weights=weight).x
     # No group of customers is certain: keep one pseudo-customer of the other outcome.
     edge = 1.0 / (len(z) + 2.0)
@@ -399,41 +321,3 @@ def _fit_isotonic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
     inner = np.zeros(len(knots), dtype=bool)
     inner[1:-1] = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])
     return knots[~inner], fitted[~inner]
-
-
-def _isotonic_with_one_more(weight: Floats, churners: Floats) -> Floats:
-    """Isotonic estimate at group i once a churner is added to group i, for every i.
-
-    In the cumulative sum diagram P_j = (weight, churners of groups 0..j-1) the extra customer
-    moves every point after group i by (1, 1). The estimate is the slope of the common lower
-    tangent of the points before group i and the moved points after it (algorithms 1 and 2 of
-    Vovk et al. walk along it; here the two hulls are so small that all pairs are compared).
-    """
-    x = np.concatenate([[0.0], np.cumsum(weight)])
-    y = np.concatenate([[0.0], np.cumsum(churners)])
-    k = len(weight)
-    after: list[list[int]] = [[] for _ in range(k)]
-    hull: list[int] = []
-    for i in range(k, 0, -1):
-        _extend_hull(hull, i, x, y, sign=-1.0)
-        after[i - 1] = hull.copy()
-    out = np.empty(k)
-    before: list[int] = []
-    for i in range(k):
-        _extend_hull(before, i, x, y, sign=1.0)
-        right = after[i]
-        rise = y[right][None, :] + 1.0 - y[before][:, None]
-        run = x[right][None, :] + 1.0 - x[before][:, None]
-        out[i] = (rise / run).max(axis=0).min()
-    return out
-
-
-def _extend_hull(hull: list[int], new: int, x: Floats, y: Floats, sign: float) -> None:
-    # Lower convex hull, grown to the right (sign 1) or to the left (sign -1).
-    while len(hull) > 1:
-        a, b = hull[-2], hull[-1]
-        turn = (x[b] - x[a]) * (y[new] - y[a]) - (y[b] - y[a]) * (x[new] - x[a])
-        if sign * turn > 0:
-            break
-        hull.pop()
-    hull.append(new)

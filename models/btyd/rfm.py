@@ -2,7 +2,8 @@
 
 An RFM summary has one row a customer: `frequency` (repeat purchases), `recency` (first to last
 purchase) and `T` (first purchase to cutoff), both in weeks, and `monetary_value` (mean value of
-a repeat purchase). An optional `weight` says how many customers a row stands for.
+a repeat purchase). An optional `first_value` is the value of the first purchase, an optional
+`weight` says how many customers a row stands for.
 """
 
 from __future__ import annotations
@@ -17,10 +18,18 @@ import pandas as pd
 from ..base import ModelError
 from .formulas import FloatArray
 
-__all__ = ["Histories", "check_histories", "check_spend", "compress", "distinct"]
+__all__ = [
+    "Histories",
+    "check_all_spend",
+    "check_histories",
+    "check_spend",
+    "compress",
+    "distinct",
+]
 
 # 64 kB an array: the arrays of one likelihood evaluation stay in the second-level cache.
 _CHUNK = 8192
+_SHOWN = ("frequency", "recency", "T", "monetary_value", "first_value")
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def _refuse(rfm: pd.DataFrame, bad: npt.NDArray[np.bool_], what: str, hint: str)
     """Raise for the first row where `bad` is true, naming its label and values."""
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
-        shown = [c for c in ("frequency", "recency", "T", "monetary_value") if c in rfm.columns]
+        shown = [c for c in _SHOWN if c in rfm.columns]
         values = ", ".join(f"{c}={rfm[c].iloc[place]}" for c in shown)
         more = f" ({int(bad.sum())} rows in all)" if bad.sum() > 1 else ""
         raise ModelError(f"Row {rfm.index[place]!r}: {what}; {values}{more}.", hint)
@@ -168,6 +177,27 @@ def check_spend(rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
         "purchases of zero or negative value when summarising.",
     )
     return x, np.where(x > 0, money, 0.0), _weight(rfm)
+
+
+def check_all_spend(rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Read what all purchases were worth, the first one included, or say which row is impossible.
+
+    Returns:
+        Number of purchases (frequency + 1), their mean value and weight, in the order of the rows.
+
+    Raises:
+        ModelError: As `check_spend`, or a first purchase without a positive value.
+    """
+    x, repeat, weight = check_spend(rfm)
+    first = _column(rfm, "first_value")
+    _refuse(
+        rfm,
+        ~(np.isfinite(first) & (first > 0)),
+        "first_value is not a positive amount",
+        "first_value is the value of the first purchase, net of returns; leave out purchases of "
+        "zero or negative value when summarising, or the column to use repeat purchases only.",
+    )
+    return x + 1.0, (first + x * repeat) / (x + 1.0), weight
 
 
 def distinct(keys: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:

@@ -15,6 +15,7 @@ import models
 from models import artifact
 from models.base import ModelError, SavableModel
 from models.churn import ChurnModel
+from models.inputs import Feature
 
 
 def panel(n, seed):
@@ -28,8 +29,8 @@ def panel(n, seed):
 
 
 CATALOGUE = [
-    {"name": "days_since_last", "reason_group": "lateness", "monotone": 1},
-    {"name": "spend_percentile", "reason_group": "spend", "monotone": -1},
+    Feature("days_since_last", "lateness", 1),
+    Feature("spend_percentile", "spend", -1),
 ]
 
 

@@ -7,20 +7,20 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import features.catalogue
 from models.base import CHURN_COLUMNS, ModelError
-from models.churn import ChurnClassifier, ChurnModel, Percentiles, canonical_order
+from models.churn import ChurnModel, boosting_rounds
+from models.inputs import Feature
 
 CATALOGUE = [
-    {"name": "days_since_last", "monotone": 1, "reason_group": "lateness"},
-    {"name": "gap_mean", "monotone": 1, "reason_group": "rhythm"},
-    {"name": "overdue_ratio", "monotone": 1, "reason_group": "lateness"},
-    {"name": "n_purchases_365", "monotone": -1, "reason_group": "frequency"},
-    {"name": "net_spend_365", "monotone": -1, "reason_group": "spend"},
-    {"name": "spend_percentile", "monotone": -1, "reason_group": "spend"},
-    {"name": "month_sin", "monotone": 0, "reason_group": "season", "seasonal": True},
+    Feature("days_since_last", "lateness", 1),
+    Feature("gap_mean", "rhythm", 1),
+    Feature("overdue_ratio", "lateness", 1),
+    Feature("n_purchases_365", "frequency", -1),
+    Feature("net_spend_365", "spend", -1),
+    Feature("spend_percentile", "spend", -1),
+    Feature("month_sin", "season", seasonal=True),
 ]
 FAST = {"n_estimators": 40}
 
@@ -67,77 +67,7 @@ def customers():
     return X.sort_index()
 
 
-# -- The classifier ---------------------------------------------------------------------------
-
-
-@parametrize_with_checks([ChurnClassifier(n_estimators=20)])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
-def test_classifier_predicts_labels_of_the_users_own():
-    X, y = panel(600, 1)
-    names = np.where(y == 1, "stays away", "comes back")
-    classifier = ChurnClassifier(n_estimators=30).fit(X, names)
-    assert classifier.classes_.tolist() == ["comes back", "stays away"]
-    p = classifier.predict_proba(X)
-    np.testing.assert_allclose(p.sum(axis=1), 1)
-    np.testing.assert_allclose(expit(classifier.decision_function(X)), p[:, 1])
-    assert set(classifier.predict(X)) == {"comes back", "stays away"}
-
-
-def test_column_names_may_hold_any_character():
-    X, y = panel(300, 1)
-    X = X.rename(columns={"gap_mean": "gap [days], mean", "own_column": "eigene Spalte: ö"})
-    assert ChurnClassifier(n_estimators=5).fit(X, y).predict_proba(X).shape == (300, 2)
-
-
-def test_early_stopping_keeps_fewer_rounds():
-    X, y = panel(800, 1)
-    noise = pd.Series(np.random.default_rng(0).permutation(y), index=y.index)
-    stopped = ChurnClassifier(n_estimators=300, early_stopping_rounds=10)
-    stopped.fit(X, noise, validation=panel(800, 2))
-    assert stopped.booster_.num_trees() < 100
-
-
-def test_monotone_constraints_hold():
-    X, y = panel(1000, 1)
-    free = [
-        "gap_mean",
-        "overdue_ratio",
-        "n_purchases_365",
-        "net_spend_365",
-        "month_sin",
-        "own_column",
-    ]
-    classifier = ChurnClassifier(monotone_constraints={"days_since_last": 1}).fit(X, 1 - y)
-    row = pd.concat([X.iloc[[0]]] * 50, ignore_index=True)
-    row["days_since_last"] = np.linspace(0, 400, 50)
-    assert row[free].nunique(dropna=False).eq(1).all()
-    assert np.all(np.diff(classifier.decision_function(row)) >= 0)
-
-
-def test_unknown_constraint_is_refused():
-    X, y = panel(100, 1)
-    with pytest.raises(ModelError, match="unknown feature 'recency_days'"):
-        ChurnClassifier(monotone_constraints={"recency_days": 1}).fit(X, y)
-
-
-# -- Reproducible to the byte -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rows", [300, 6000])
-def test_row_order_and_threads_change_no_byte(rows):
-    X, y = panel(rows, 1)
-    order = np.random.default_rng(5).permutation(rows)
-    texts = {
-        ChurnClassifier(n_estimators=30, num_threads=threads)
-        .fit(X.iloc[rows_], y.iloc[rows_])
-        .booster_.model_to_string()
-        for threads in (1, 4)
-        for rows_ in (np.arange(rows), order, order[::-1])
-    }
-    assert len(texts) == 1
+# -- Reproducible -----------------------------------------------------------------
 
 
 def test_whole_model_depends_on_the_rows_not_on_their_order_or_columns(model, customers):
@@ -156,14 +86,6 @@ def test_whole_model_depends_on_the_rows_not_on_their_order_or_columns(model, cu
 def test_seed_matters(model, customers):
     other = fitted(seed=1)
     assert not other.raw_scores(customers).equals(model.raw_scores(customers))
-
-
-def test_canonical_order_sees_through_zero_signs_and_kinds_of_nan():
-    strange = np.uint64(0x7FF8000000000001).view(np.float64)
-    X = np.array([[0.0, np.nan], [1.0, 2.0], [3.0, 4.0]])
-    same = np.array([[-0.0, strange], [1.0, 2.0], [3.0, 4.0]])
-    y = np.array([0.0, 1.0, 0.0])
-    assert canonical_order(X, y).tolist() == canonical_order(same, y).tolist()
 
 
 # -- What it predicts -------------------------------------------------------------------------
@@ -211,8 +133,8 @@ def test_blocks_and_threads_change_nothing(model, customers, monkeypatch):
     together = model.predict(customers)
     monkeypatch.setattr("models.churn.BLOCK", 37)
     for threads in (1, 3):
-        pieces = model.predict(customers, num_threads=threads)
-        pd.testing.assert_frame_equal(pieces, together, check_exact=True)
+        monkeypatch.setattr("models.churn.THREADS", threads)
+        pd.testing.assert_frame_equal(model.predict(customers), together, check_exact=True)
 
 
 def test_frame_may_be_reordered_widened_and_hold_whole_numbers(model, customers):
@@ -333,21 +255,26 @@ def test_spend_percentile_falls_back_to_a_narrower_window(customers):
     model.predict(customers.rename(columns=narrow))
 
 
-def test_percentiles_known_answer():
-    ranks = Percentiles.learn("x", [*np.arange(101.0), np.nan], knots=101)
-    np.testing.assert_allclose(ranks([-5, 0, 25, 50.5, 100, 900]), [0, 0, 0.25, 0.505, 1, 1])
-    assert np.isnan(ranks([np.nan])[0])
-    ties = Percentiles.learn("x", [0.0] * 50 + [1.0] * 50, knots=101)
-    np.testing.assert_allclose(ties([0.0, 1.0]), [0.245, 0.75], atol=0.01)
-    assert Percentiles.from_dict(ties.to_dict()) == ties
+def test_columns_that_the_catalogue_does_not_know_are_groups_of_their_own():
+    model = fitted(catalogue=features.catalogue.CATALOGUE, rows=400)
+    groups = {row["name"]: row["reason_group"] for row in model.card["features"]}
+    assert groups["days_since_last"] == "lateness"
+    assert groups["own_column"] == "own_column"
 
 
-def test_catalogue_may_be_a_frame_or_objects(customers):
-    for catalogue in (pd.DataFrame(CATALOGUE), features.catalogue.CATALOGUE):
-        model = fitted(catalogue=catalogue, rows=400)
-        groups = {row["name"]: row["reason_group"] for row in model.card["features"]}
-        assert groups["days_since_last"] == "lateness"
-        assert groups["own_column"] == "own_column"
+# -- How many rounds ---------------------------------------------------------------------------
+
+
+def test_rounds_end_where_a_later_panel_learns_no_more():
+    later_X, later_y = panel(800, 2)
+    options = {"catalogue": CATALOGUE, "num_threads": 2}
+    assert boosting_rounds(*panel(800, 1), later_X, 1 - later_y, **options) < 10
+    assert boosting_rounds(*panel(800, 1), later_X, later_y, **options) > 50
+
+
+def test_a_model_is_never_stopped_by_what_calibrates_it():
+    model = fitted(rows=400, params={"n_estimators": 33, "early_stopping_rounds": 1})
+    assert model.card["training"]["rounds"] == 33
 
 
 # -- Extremes ---------------------------------------------------------------------------------

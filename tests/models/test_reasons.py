@@ -1,11 +1,9 @@
 """From contributions to sentences."""
 
-import string
-
 import numpy as np
 import pytest
 
-from models.reasons import MESSAGES, MIN_CONTRIBUTION, TEXTS, explain, group_contributions
+from models.reasons import MIN_CONTRIBUTION, explain, group_contributions
 
 GROUPS = {
     "days_since_last": "lateness",
@@ -27,11 +25,11 @@ REGULAR = {
 }
 
 
-def reasons(contributions, values=None, lowers=False, groups=GROUPS, top=3):
-    row = np.array([[contributions.get(name, 0.0) for name in groups]])
+def reasons(contributions, values=None, lowers=False):
+    row = np.array([[contributions.get(name, 0.0) for name in GROUPS]])
     columns = {k: np.array([v]) for k, v in {**REGULAR, **(values or {})}.items()}
-    columns = {k: v for k, v in columns.items() if not np.isnan(v[0]) or k in groups}
-    found = explain(row, columns, groups, np.array([lowers]), top=top)
+    columns = {k: v for k, v in columns.items() if not np.isnan(v[0]) or k in GROUPS}
+    found = explain(row, columns, GROUPS, np.array([lowers]))
     return found.code[0].tolist(), found.contribution[0].tolist(), found.text[0].tolist()
 
 
@@ -170,22 +168,3 @@ def test_no_customers_and_fewer_groups_than_reasons():
     assert empty.text.shape == (0, 3)
     one = explain(np.ones((1, 1)), {"a": np.ones(1)}, {"a": "a"}, np.array([False]))
     assert one.code.tolist() == [["a", "", ""]]
-
-
-@pytest.mark.parametrize("language", TEXTS)
-def test_every_message_has_a_text_with_numbers_it_can_fill(language):
-    texts = TEXTS[language]
-    assert set(texts.texts) == {message.code for message in MESSAGES}
-    for message in MESSAGES:
-        given = {*message.needs, *(message.derived or {})}
-        for _, field, kind, _ in string.Formatter().parse(texts.texts[message.code]):
-            assert field is None or (field in given and kind in texts.kinds)
-    assert "{reason}" in texts.lowers
-
-
-def test_messages_speak_of_groups_and_features_of_the_catalogue():
-    from features.catalogue import CATALOGUE, REASON_GROUPS
-
-    assert {message.group for message in MESSAGES} <= set(REASON_GROUPS)
-    known = {feature.name for feature in CATALOGUE}
-    assert {name for message in MESSAGES for name in message.needs} <= known
