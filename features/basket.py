@@ -13,33 +13,25 @@ if TYPE_CHECKING:
 __all__ = ["basket_features", "basket_sums", "product_counts"]
 
 
-def basket_sums(rows: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
-    """What is added up over a customer's transactions."""
-    year = within(rows.day, window, 365)
-    sums = {
-        "sold_365": rows.amount.sum(where=(rows.amount > 0) & year),
-        "returned_365": (-rows.amount).sum(where=(rows.amount < 0) & year),
-    }
-    if "discount" in rows.columns:
-        sale = (rows.amount >= 0) & year
-        sums["discount_365"] = rows.discount.sum(where=sale)
-        sums["paid_365"] = rows.amount.sum(where=sale)
-    return sums
+def basket_sums(days: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
+    """What is added up over a customer's days."""
+    year = within(days.day, window, 365)
+    parts = [name for name in ("sold", "returned", "discount") if name in days.columns]
+    return {f"{name}_365": days[name].sum(where=year) for name in parts}
 
 
 def product_counts(rows: ir.Table, window: ObservationWindow) -> ir.Table:
     """Distinct products on lines that are sales (amount above zero), last 365 days.
 
     Args:
-        rows: Transactions known at the cutoff, with their day and product_id.
+        rows: Transactions known at the cutoff, with their product_id.
         window: What is observed.
 
     Returns:
         buyer (the customer_id) and products; customers without any are absent.
     """
-    sales = rows.filter(
-        (rows.amount > 0) & rows.product_id.notnull() & within(rows.day, window, 365)
-    )
+    year = within(rows.timestamp.date(), window, 365)
+    sales = rows.filter((rows.amount > 0) & rows.product_id.notnull() & year)
     pairs = sales.select("customer_id", "product_id").distinct()
     return pairs.group_by(buyer=pairs.customer_id).agg(products=pairs.count())
 
@@ -52,5 +44,5 @@ def basket_features(customers: ir.Table, window: ObservationWindow) -> dict[str,
         features["n_products_365"] = counted(c.products, window, 365)
     if "discount_365" in c.columns:
         discount = c.discount_365.fill_null(0)
-        features["discount_share_365"] = share(discount, c.paid_365.fill_null(0) + discount)
+        features["discount_share_365"] = share(discount, c.sold_365.fill_null(0) + discount)
     return features

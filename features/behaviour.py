@@ -1,8 +1,9 @@
 """What each customer's transactions say at a cutoff, as one expression on the engine.
 
-The work has three levels: transactions -> purchases -> one row of exact sums a customer, over
-purchases and over transactions -> formulas on these sums. Counts and money stay integers and
-decimals until the last level, so neither row order nor threads change a single bit.
+The work has four levels: transactions -> customer-days -> purchases -> one row of exact sums
+a customer, over purchases and over days -> formulas on these sums. Counts and money stay
+integers and decimals until the last level, so neither row order nor threads change a single
+bit.
 
 Each family of features is a pair of functions: `*_sums` says what to add up, `*_features`
 turns the sums into features. A new family is one more pair.
@@ -13,10 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.basket import basket_features, basket_sums, product_counts
-from features.expressions import counted, days_before, ratio, when, within
-from features.purchases import purchases_in
+from features.expressions import at_most, counted, days_before, ratio, when, within
+from features.purchases import customer_days, purchases_in
 from features.rfm import weeks
-from features.rhythm import gap_distribution, rhythm_features, rhythm_sums, with_gaps
+from features.rhythm import (
+    gap_distribution,
+    gap_statistics,
+    rhythm_features,
+    rhythm_sums,
+    with_gaps,
+)
 from features.trend import season_features, trend_features, trend_sums
 from features.window import ObservationWindow
 
@@ -31,13 +38,19 @@ WINDOWS = (30, 90, 180, 365)
 RFM_COLUMNS = ("frequency", "recency", "T", "monetary_value", "first_value")
 
 
-def behaviour(transactions: ir.Table, window: ObservationWindow, unit: str = "day") -> ir.Table:
+def behaviour(
+    transactions: ir.Table,
+    window: ObservationWindow,
+    unit: str = "day",
+    days: ir.Table | None = None,
+) -> ir.Table:
     """Every feature that comes from transactions, and the RFM summary beside them.
 
     Args:
         transactions: The standard table.
         window: What is observed.
         unit: What a purchase is: "day" or "order".
+        days: The `customer_days`, where they are at hand and no row has a known_at.
 
     Returns:
         One row a customer with at least one purchase before the cutoff, in no particular
@@ -46,8 +59,8 @@ def behaviour(transactions: ir.Table, window: ObservationWindow, unit: str = "da
         Features of columns that the source does not have are left out.
     """
     rows = window.known(transactions)
-    rows = rows.mutate(day=rows.timestamp.date())
-    bought = with_gaps(purchases_in(rows, unit), window)
+    days = customer_days(rows) if days is None else window.known(days, "day")
+    bought = with_gaps(purchases_in(rows, days, unit), window)
     customers = bought.group_by("customer_id").agg(
         **_purchase_sums(bought, window),
         **rhythm_sums(bought, window),
@@ -56,12 +69,13 @@ def behaviour(transactions: ir.Table, window: ObservationWindow, unit: str = "da
     customers = customers.mutate(
         days_since_last=days_before(customers.last_day, window),
         tenure_days=days_before(customers.first_day, window),
+        **gap_statistics(customers),
     )
-    money = rows.group_by(payer=rows.customer_id).agg(
-        **_money_sums(rows, window), **basket_sums(rows, window)
+    shares = gap_distribution(bought, customers)
+    money = days.group_by(payer=days.customer_id).agg(
+        **_money_sums(days, window), **basket_sums(days, window)
     )
     customers = customers.left_join(money, customers.customer_id == money.payer)
-    shares = gap_distribution(bought, customers)
     customers = customers.left_join(shares, customers.days_since_last == shares.days)
     if "product_id" in rows.columns:
         products = product_counts(rows, window)
@@ -92,17 +106,16 @@ def _purchase_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.
     }
 
 
-def _money_sums(rows: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
+def _money_sums(days: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
     return {
-        "last_return_day": rows.day.max(where=rows.amount < 0),
-        **{f"net_{w}": rows.amount.sum(where=within(rows.day, window, w)) for w in WINDOWS},
+        "last_return_day": days.day.max(where=days.returned > 0),
+        **{f"net_{w}": days.value.sum(where=within(days.day, window, w)) for w in WINDOWS},
     }
 
 
 def _core_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
     c = customers
-    year = c.tenure_days.cast("float64").clip(upper=365.0)
-    rate = c.purchases_365.cast("float64") * 365.0 / year
+    rate = c.purchases_365.cast("float64") * 365.0 / at_most(c.tenure_days, 365)
     return {
         "days_since_last": c.days_since_last,
         "tenure_days": c.tenure_days,

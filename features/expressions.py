@@ -12,7 +12,18 @@ from features.window import ObservationWindow
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["counted", "days_before", "log_change", "ratio", "share", "unknown", "when", "within"]
+__all__ = [
+    "at_least",
+    "at_most",
+    "counted",
+    "days_before",
+    "log_change",
+    "ratio",
+    "share",
+    "unknown",
+    "when",
+    "within",
+]
 
 
 def unknown() -> ir.FloatingScalar:
@@ -23,6 +34,16 @@ def unknown() -> ir.FloatingScalar:
 def when(condition: ir.BooleanValue, value: ir.NumericValue) -> ir.FloatingValue:
     """`value` where the condition holds, missing elsewhere."""
     return condition.ifelse(value.cast("float64"), unknown())
+
+
+def at_least(value: ir.NumericValue, low: float) -> ir.NumericValue:
+    """`value`, or `low` where it is below that; missing stays missing."""
+    return (value < low).ifelse(low, value)
+
+
+def at_most(value: ir.NumericValue, high: float) -> ir.NumericValue:
+    """`value`, or `high` where it is above that; missing stays missing."""
+    return (value > high).ifelse(high, value)
 
 
 def within(
@@ -46,19 +67,18 @@ def counted(value: ir.NumericValue, window: ObservationWindow, days: int) -> ir.
 
 def ratio(numerator: ir.NumericValue, denominator: ir.NumericValue) -> ir.FloatingValue:
     """A quotient of exact sums as a double; missing unless the denominator is above zero."""
-    below = denominator.cast("float64")
-    return numerator.cast("float64") / (below > 0).ifelse(below, unknown())
+    return numerator.cast("float64") / when(denominator > 0, denominator)
 
 
 def share(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
     """A ratio held within 0 and 1."""
-    return ratio(part.fill_null(0), whole).clip(lower=0.0, upper=1.0)
+    return at_most(ratio(at_least(part.fill_null(0), 0), whole), 1.0)
 
 
 def log_change(now: ir.NumericValue, before: ir.NumericValue) -> ir.FloatingValue:
     """ln((now + 1) / (before + 1)), each taken as zero where it is missing or below zero."""
 
     def level(value: ir.NumericValue) -> ir.FloatingValue:
-        return value.fill_null(0).cast("float64").clip(lower=0.0) + 1.0
+        return at_least(value.fill_null(0), 0).cast("float64") + 1.0
 
     return (level(now) / level(before)).ln()

@@ -16,6 +16,7 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import InputError, SchemaError
 from features.progress import task
+from features.purchases import customer_days, purchases
 from features.quality import QualityReport, TableQuality, validate
 from features.reading.delimited import FILE, ROW
 from features.schema import TABLES, nearest, quote
@@ -48,7 +49,24 @@ class Ledger:
         return self.tables["transactions"]
 
     @cached_property
-    def _days(self) -> tuple[dt.date, dt.date]:
+    def days(self) -> ibis.Table | None:
+        """The transactions netted by customer and day, or None where they have a known_at.
+
+        They are netted when first asked for, and held in the engine in order of customer and
+        day. See `features.purchases.customer_days` for the columns, and for why this cannot
+        be done once and for all where rows become known late.
+        """
+        if "known_at" in self.transactions.columns:
+            return None
+        netted = customer_days(self.transactions).order_by("customer_id", "day")
+        return self.con.create_table(ibis.util.gen_name("customer_days"), netted, temp=True)
+
+    def purchases(self, cutoff: dt.date) -> ibis.Table:
+        """The purchases known at a cutoff, as `features.purchases.purchases` gives them."""
+        return purchases(self.transactions, cutoff, self.purchase_unit, self.days)
+
+    @cached_property
+    def _range(self) -> tuple[dt.date, dt.date]:
         row = self.con.con.execute(
             "SELECT CAST(min(timestamp) AS DATE), CAST(max(timestamp) AS DATE) FROM transactions"
         ).fetchall()[0]
@@ -57,12 +75,12 @@ class Ledger:
     @property
     def first_day(self) -> dt.date:
         """The day of the first transaction."""
-        return self._days[0]
+        return self._range[0]
 
     @property
     def last_day(self) -> dt.date:
         """The day of the last transaction."""
-        return self._days[1]
+        return self._range[1]
 
     @cached_property
     def fingerprint(self) -> str:

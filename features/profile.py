@@ -9,7 +9,6 @@ from typing import Any
 from features.errors import NotEnoughDataError
 from features.labels import future_activity
 from features.ledger import Ledger
-from features.purchases import purchases
 from features.schema import quote
 from features.window import ObservationWindow, monthly_cutoffs, split_cutoffs
 
@@ -168,7 +167,7 @@ def profile(ledger: Ledger, horizon_days: int, gap_days: int = 0) -> Profile:
     ).fetchall()[0]
     rows, customers, sales, returns, returned = row
     first, last = ledger.first_day, ledger.last_day
-    counts = purchases(ledger.transactions, last + dt.timedelta(days=1), ledger.purchase_unit)
+    counts = ledger.purchases(last + dt.timedelta(days=1))
     each = counts.group_by("customer_id").agg(n=counts.count())
     buyers, repeaters, bought = (
         int(value)
@@ -257,9 +256,8 @@ def _churn_rates(ledger: Ledger, horizon_days: int, gap_days: int) -> tuple[Chur
     rates = []
     for cutoff in cutoffs[-MAX_CUTOFFS:]:
         window = ObservationWindow(ledger.first_day, cutoff, gap_days, horizon_days)
-        before = purchases(ledger.transactions, cutoff, ledger.purchase_unit)
-        known = before.select("customer_id").distinct()
-        after = future_activity(ledger.transactions, window, ledger.purchase_unit)
+        known = ledger.purchases(cutoff).select("customer_id").distinct()
+        after = future_activity(ledger.transactions, window, ledger.purchase_unit, ledger.days)
         returned = after.filter(after.future_purchases > 0).select("customer_id")
         total = int(known.count().to_pyarrow().as_py())
         stayed = int(known.semi_join(returned, "customer_id").count().to_pyarrow().as_py())

@@ -9,6 +9,11 @@ A purchase is one of
   comes. Lines without an order are netted by customer-day as above.
 
 A return is never a purchase in either unit.
+
+What one day of a customer comes to depends on no cutoff, as a cutoff is a midnight. So the
+customer-days of a source without `known_at` can be netted once and every cutoff take those
+before it; `days` stands for such a table wherever it is an argument. Where rows become known
+late they are netted for each cutoff, and so are orders, which a later return may shrink.
 """
 
 from __future__ import annotations
@@ -24,10 +29,38 @@ from features.window import known_rows
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["purchases", "purchases_in"]
+__all__ = ["customer_days", "purchases", "purchases_in"]
 
 
-def purchases(transactions: ir.Table, cutoff: dt.date, unit: str = "day") -> ir.Table:
+def customer_days(rows: ir.Table) -> ir.Table:
+    """Net transactions by customer and day.
+
+    Money is summed as decimals, so the result depends on no row order and no threads.
+
+    Args:
+        rows: Transactions: customer_id, timestamp, amount and, where the source has it,
+            discount.
+
+    Returns:
+        One row a customer and day with any transaction: customer_id, day (date), value (the
+        net amount), sold and returned (the amounts above and below zero, both without sign)
+        and, where the source has it, discount (on amounts not below zero). All decimal; a
+        sum of nothing is missing.
+    """
+    amount = rows.amount
+    sums = {
+        "value": amount.sum(),
+        "sold": amount.sum(where=amount > 0),
+        "returned": (-amount).sum(where=amount < 0),
+    }
+    if "discount" in rows.columns:
+        sums["discount"] = rows.discount.sum(where=amount >= 0)
+    return rows.group_by("customer_id", day=rows.timestamp.date()).agg(**sums)
+
+
+def purchases(
+    transactions: ir.Table, cutoff: dt.date, unit: str = "day", days: ir.Table | None = None
+) -> ir.Table:
     """The purchases known at a cutoff.
 
     Args:
@@ -35,6 +68,7 @@ def purchases(transactions: ir.Table, cutoff: dt.date, unit: str = "day") -> ir.
             source has them, order_id and known_at.
         cutoff: Rows dated before it, and known at it, count.
         unit: "day" or "order"; see the module's text.
+        days: Their `customer_days`, where they are at hand and no row has a known_at.
 
     Returns:
         One row a purchase: customer_id, day (date), value (decimal, above zero), and for
@@ -44,28 +78,32 @@ def purchases(transactions: ir.Table, cutoff: dt.date, unit: str = "day") -> ir.
         InputError: The unit is neither of the two.
         SchemaError: The unit is "order" and the table has no order_id.
     """
-    return purchases_in(known_rows(transactions, cutoff), unit)
+    rows = known_rows(transactions, cutoff)
+    known = customer_days(rows) if days is None else known_rows(days, cutoff, "day")
+    return purchases_in(rows, known, unit)
 
 
-def purchases_in(rows: ir.Table, unit: str = "day") -> ir.Table:
+def purchases_in(rows: ir.Table, days: ir.Table, unit: str = "day") -> ir.Table:
     """The purchases among rows that are already limited to the time in question.
 
-    Money is summed as decimals, so the result depends on no row order and no threads.
+    Args:
+        rows: The transactions.
+        days: Their `customer_days`.
+        unit: "day" or "order".
 
     Returns:
         As `purchases`.
     """
     if unit not in ("day", "order"):
         raise InputError(f"A purchase unit is 'day' or 'order', not {unit!r}.")
-    day = rows.timestamp.date()
     if unit == "day":
-        baskets = rows.group_by("customer_id", day=day).agg(value=rows.amount.sum())
-        return baskets.filter(baskets.value > 0)
+        return days.filter(days.value > 0).select("customer_id", "day", "value")
     if "order_id" not in rows.columns:
         raise SchemaError(
             "Purchases are counted by order, but the transactions have no order_id.",
             'Map order_id under [tables.transactions], or set unit = "day".',
         )
+    day = rows.timestamp.date()
     # Lines without an order stand for their day, not for one endless order.
     loose = rows.order_id.isnull().ifelse(day, ibis.null("date"))
     baskets = rows.group_by("customer_id", "order_id", loose_day=loose).agg(

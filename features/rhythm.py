@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from features.expressions import days_before, ratio, when
+from features.expressions import at_least, days_before, ratio, when
 from features.window import ObservationWindow
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["PRIOR_GAPS", "gap_distribution", "rhythm_features", "rhythm_sums", "with_gaps"]
+__all__ = [
+    "PRIOR_GAPS",
+    "gap_distribution",
+    "gap_statistics",
+    "rhythm_features",
+    "rhythm_sums",
+    "with_gaps",
+]
 
 PRIOR_GAPS = 3
 """How many gaps of one's own the whole customer base weighs in `overdue_percentile`."""
@@ -60,6 +67,19 @@ def rhythm_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Val
     }
 
 
+def gap_statistics(customers: ir.Table) -> dict[str, ir.Value]:
+    """Mean and spread of a customer's gaps, from the sums."""
+    c = customers
+    gaps = (c.purchases - 1).cast("float64")
+    total = c.last_day.delta(c.first_day, unit="day").cast("float64")
+    # Several orders may share a day, so the mean is held at one day or more.
+    mean = when(c.purchases >= 2, at_least(total / gaps, 1.0))
+    # Sums of whole days are exact in a double, so only this last step rounds.
+    squares = gaps * c.gap_squares.cast("float64") - total * total
+    spread = when(c.purchases >= 3, (squares / (gaps * (gaps - 1.0))).sqrt())
+    return {"gaps": gaps, "gap_mean": mean, "gap_spread": spread}
+
+
 def gap_distribution(bought: ir.Table, customers: ir.Table) -> ir.Table:
     """The share of all gaps known at the cutoff that are no longer than a number of days.
 
@@ -86,22 +106,15 @@ def gap_distribution(bought: ir.Table, customers: ir.Table) -> ir.Table:
 
 
 def rhythm_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
-    """Features of rhythm from the sums and the share of all gaps (`share_of_gaps`)."""
+    """Features of rhythm from sums, `gap_statistics` and the share of all gaps."""
     c = customers
-    gaps = (c.purchases - 1).cast("float64")
-    total = c.last_day.delta(c.first_day, unit="day").cast("float64")
-    squares = c.gap_squares.cast("float64")
-    # Several orders may share a day, so the mean is held at one day or more.
-    mean = when(c.purchases >= 2, ratio(total, gaps).clip(lower=1.0))
-    # Sums of whole days are exact in a double, so only this last step rounds.
-    spread = ((gaps * squares - total * total) / (gaps * (gaps - 1.0))).sqrt()
-    shrunk = (c.share_of_gaps * PRIOR_GAPS + c.gaps_up_to_now) / (gaps + PRIOR_GAPS)
+    shrunk = (c.share_of_gaps * PRIOR_GAPS + c.gaps_up_to_now) / (c.gaps + PRIOR_GAPS)
     return {
-        "gap_mean": mean,
-        "gap_cv": when(c.purchases >= 3, spread / mean),
+        "gap_mean": c.gap_mean,
+        "gap_cv": c.gap_spread / c.gap_mean,
         "gap_last": c.last_gap,
         "gap_max": c.longest_gap,
-        "overdue_ratio": c.days_since_last.cast("float64") / mean,
+        "overdue_ratio": c.days_since_last.cast("float64") / c.gap_mean,
         "overdue_percentile": shrunk,
         "n_prior_lapses": c.lapses,
     }

@@ -44,17 +44,23 @@ class Snapshot:
 
 
 def snapshot_expression(
-    transactions: ir.Table, window: ObservationWindow, unit: str = "day", *, labels: bool = False
+    transactions: ir.Table,
+    window: ObservationWindow,
+    unit: str = "day",
+    *,
+    labels: bool = False,
+    days: ir.Table | None = None,
 ) -> ir.Table:
     """The query behind a snapshot: one row a customer, everything as columns.
 
     It runs on any backend of Ibis that holds the transactions. `behaviour` gives the
-    columns; with `labels` those of `features.labels.LABELS` stand beside them.
+    columns; with `labels` those of `features.labels.LABELS` stand beside them. `days` are
+    the transactions' `features.purchases.customer_days`, where they are at hand.
     """
-    known = behaviour(transactions, window, unit)
+    known = behaviour(transactions, window, unit, days)
     if not labels:
         return known
-    future = future_activity(transactions, window, unit)
+    future = future_activity(transactions, window, unit, days)
     both = known.left_join(future, "customer_id").drop("customer_id_right")
     purchases = both.future_purchases.fill_null(0.0)
     return both.mutate(
@@ -79,7 +85,9 @@ def build_snapshot(ledger: Ledger, window: ObservationWindow, *, labels: bool = 
         NotEnoughDataError: Nobody bought anything before the cutoff.
     """
     labels = labels and window.is_closed(ledger.last_day)
-    query = snapshot_expression(ledger.transactions, window, ledger.purchase_unit, labels=labels)
+    query = snapshot_expression(
+        ledger.transactions, window, ledger.purchase_unit, labels=labels, days=ledger.days
+    )
     table = query.to_pyarrow().sort_by("customer_id")
     if not table.num_rows:
         raise NotEnoughDataError(

@@ -217,11 +217,12 @@ def _text_value(con: duckdb.DuckDBPyConnection, relation: str, column: Column, k
             whole = f"isfinite({raw}) AND {whole}"
         other = text_sql(f"CAST({raw} AS VARCHAR)")
         return f"CASE WHEN {whole} THEN CAST(CAST({raw} AS BIGINT) AS VARCHAR) ELSE {other} END"
-    value = text_sql(f"CAST({raw} AS VARCHAR)")
+    value = text_sql(raw if kind == "VARCHAR" else f"CAST({raw} AS VARCHAR)")
     if column.choices:
         return f"lower({value})"
     if kind == "VARCHAR" and column.name.endswith("_id"):
-        return id_sql(value, relation, con, quote(FILE))
+        different = f"(SELECT DISTINCT {quote(FILE)}, {raw} FROM {relation})"  # noqa: S608
+        return id_sql(value, different, con, quote(FILE))
     return value
 
 

@@ -83,7 +83,10 @@ def _let(sql: str, name: str, body: str) -> str:
 def text_sql(sql: str) -> str:
     """SQL: text without blanks around it; null where it is empty or says "no value"."""
     missing = ", ".join(map(literal, MISSING))
-    trimmed = f"trim({sql}, {literal(' ' + chr(9) + chr(13) + chr(10) + chr(0xA0))})"
+    blanks = " \t\r\n\xa0"
+    # The engine is slow at trimming anything but spaces, and few texts need it.
+    needed = f"regexp_matches({sql}, {literal(f'^[{blanks}]|[{blanks}]$')})"
+    trimmed = f"CASE WHEN {needed} THEN trim({sql}, {literal(blanks)}) ELSE {sql} END"
     return _let(trimmed, "t", f"CASE WHEN lower(t) IN ({missing}) THEN NULL ELSE t END")
 
 
@@ -96,9 +99,9 @@ def id_sql(sql: str, relation: str, con: Engine, source: str) -> str:
     decide nor change. `sql` is cleaned text, `source` the SQL of the row's file.
     """
     rows = con.execute(
-        f"SELECT {source} FROM {relation} WHERE {sql} IS NOT NULL GROUP BY ALL "  # noqa: S608
-        f"HAVING count(*) FILTER ({_matches(sql, '[0-9.]+')}) > 0 AND count(*) FILTER "
-        f"({_matches(sql, '[0-9.]+')} AND NOT {_matches(sql, '[0-9]+[.]0+')}) = 0"
+        f"SELECT file FROM (SELECT {source} AS file, {sql} AS id FROM {relation}) "  # noqa: S608
+        f"WHERE {_matches('id', '[0-9.]+')} GROUP BY file "
+        f"HAVING bool_and({_matches('id', '[0-9]+[.]0+')})"
     ).fetchall()
     if not rows:
         return sql

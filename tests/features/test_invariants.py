@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE
 from features.labels import LABELS
-from features.purchases import purchases
+from features.purchases import customer_days, purchases
 from features.rfm import rfm_counts, rfm_summary
 from features.snapshot import snapshot_expression
 from features.window import ObservationWindow
@@ -97,12 +97,20 @@ def query(name: str, unit: str, window: ObservationWindow = WINDOW) -> str:
     """The statement that runs an expression, planned once."""
     rows = engine().table("transactions")
     bought = purchases(rows, window.cutoff, unit)
+    prompt = rows.drop("known_at")
+    days = customer_days(prompt)
+    netted = purchases(prompt, window.cutoff, unit, days)
     expressions = {
         "snapshot": lambda: snapshot_expression(rows, window, unit, labels=True),
         "summary": lambda: rfm_summary(bought, window.cutoff),
         "counts": lambda: rfm_counts(bought, window.cutoff),
+        "prompt snapshot": lambda: snapshot_expression(prompt, window, unit, labels=True),
+        "netted snapshot": lambda: snapshot_expression(
+            prompt, window, unit, labels=True, days=days
+        ),
+        "netted summary": lambda: rfm_summary(netted, window.cutoff),
     }
-    statement = f"{name}_{unit}_{window.horizon_days}_{window.gap_days}"
+    statement = f"{name}_{unit}_{window.horizon_days}_{window.gap_days}".replace(" ", "_")
     sql = engine().compile(expressions[name]())
     engine().con.execute(f"PREPARE {statement} AS {sql}").fetchall()
     return f"EXECUTE {statement}"
@@ -270,6 +278,24 @@ def test_the_counts_expand_to_the_summary(unit: str, rows: list[tuple]) -> None:
     snapshot = run("snapshot", rows, unit)
     pd.testing.assert_frame_equal(
         snapshot[[*clock, "monetary_value"]], summary.astype(float), check_exact=True
+    )
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("window", [WINDOW, SHORT], ids=["long", "short"])
+@given(rows=st.one_of(past, st.builds(list.__add__, past, rows_between(0, 60))))
+@examples
+def test_days_netted_once_give_what_the_rows_before_each_cutoff_give(unit, window, rows) -> None:
+    rows = [(*row[:-1], None) for row in rows]
+    direct = run("prompt snapshot", rows, unit, window)
+    netted = run("netted snapshot", rows, unit, window)
+    pd.testing.assert_frame_equal(direct, netted, check_exact=True)
+    whole = run("snapshot", rows, unit, window)
+    pd.testing.assert_frame_equal(direct, whole, check_exact=True)
+    pd.testing.assert_frame_equal(
+        run("summary", rows, unit, window),
+        run("netted summary", rows, unit, window),
+        check_exact=True,
     )
 
 

@@ -2,14 +2,17 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from features.errors import NotEnoughDataError
 from features.ledger import Ledger
 from features.progress import reporting
-from features.snapshot import build_panel, build_snapshot
+from features.purchases import purchases
+from features.snapshot import build_panel, build_snapshot, snapshot_expression
 from features.window import ObservationWindow
 
 FIRST = dt.date(2023, 1, 1)
@@ -90,6 +93,43 @@ def test_the_unit_of_the_ledger_decides_what_is_counted() -> None:
     by_order = Ledger(ledger.con, ledger.tables, ledger.quality, purchase_unit="order")
     assert build_snapshot(ledger, window).rfm["frequency"].tolist() == [0]
     assert build_snapshot(by_order, window).rfm["frequency"].tolist() == [1]
+
+
+@pytest.mark.parametrize("unit", ["day", "order"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_snapshot_of_a_ledger_is_that_of_its_transactions(unit: str, late: bool) -> None:
+    rng = np.random.default_rng(6)
+    size = 600
+    frame = pd.DataFrame(
+        {
+            "customer_id": rng.choice(list("abcdefgh"), size),
+            "timestamp": pd.Timestamp(FIRST) + pd.to_timedelta(rng.integers(0, 9000, size), "h"),
+            "amount": rng.integers(-2000, 5000, size) / 100,
+            "order_id": rng.integers(0, 300, size).astype(str),
+            "product_id": rng.choice(["p", "q", "r"], size),
+            "discount": rng.integers(0, 100, size) / 100,
+        }
+    )
+    if late:
+        frame["known_at"] = frame["timestamp"] + pd.to_timedelta(rng.integers(0, 900, size), "h")
+    held = Ledger.from_frames(frame)
+    ledger = Ledger(held.con, held.tables, held.quality, purchase_unit=unit)
+    assert (ledger.days is None) == late
+    for start, cutoff in ((FIRST, dt.date(2023, 9, 1)), (dt.date(2023, 4, 1), dt.date(2023, 7, 9))):
+        window = ObservationWindow(start, cutoff)
+        query = snapshot_expression(ledger.transactions, window, unit, labels=True)
+        direct = query.to_pyarrow().to_pandas().set_index("customer_id").sort_index()
+        snapshot = build_snapshot(ledger, window)
+        assert snapshot.labels is not None
+        for part in (snapshot.features, snapshot.rfm, snapshot.labels):
+            pd.testing.assert_frame_equal(direct[list(part.columns)], part, check_exact=True)
+        found = ledger.purchases(cutoff)
+        expected = purchases(ledger.transactions, cutoff, unit)
+        assert sorted_rows(found).equals(sorted_rows(expected))
+
+
+def sorted_rows(table: ir.Table) -> pa.Table:
+    return table.order_by(table.columns).to_pyarrow()
 
 
 class Count:
