@@ -54,6 +54,9 @@ THREADS = min(4, os.cpu_count() or 1)
 
 IMPORTANCE_ROWS = 5_000
 
+LOW_RISK_AT_MOST = 0.5
+"""Nobody who is more likely to leave than to stay is called low risk, in whatever shop."""
+
 
 @dataclass(frozen=True, eq=False)
 class ChurnModel:
@@ -177,7 +180,7 @@ class ChurnModel:
             inputs=inputs,
             calibrator=choice.calibrator,
             interval=VennAbers.fit(score, later_y),
-            tiers=Tiers.learn(choice.calibrator(score)),
+            tiers=Tiers.learn(choice.calibrator(score), low_at_most=LOW_RISK_AT_MOST),
         )
 
     @property

@@ -39,7 +39,7 @@ class Tiers:
     high_above: float
 
     @classmethod
-    def learn(cls, values: npt.ArrayLike) -> Self:
+    def learn(cls, values: npt.ArrayLike, low_at_most: float = np.inf) -> Self:
         """Place the cuts so that the shares of customers come as near to `SHARES` as they can.
 
         Equal values always share a tier: a cut lies halfway between two different values. When
@@ -47,6 +47,7 @@ class Tiers:
 
         Args:
             values: Probabilities or money, shape (n,), finite.
+            low_at_most: No value above this is low, however many customers lie above it.
 
         Raises:
             ModelError: No values, or a value that is not finite.
@@ -55,7 +56,7 @@ class Tiers:
         if not len(x) or not np.isfinite(x).all():
             raise ModelError("tiers need at least one customer, and finite values only")
         if x[0] == x[-1]:
-            return cls(float(np.nextafter(x[0], -np.inf)), float(x[0]))
+            return cls(min(float(np.nextafter(x[0], -np.inf)), low_at_most), float(x[0]))
         # Last position of each distinct value but the greatest: where a cut can be.
         ends = np.flatnonzero(x[1:] > x[:-1])
         reached = (ends + 1) / len(x)
@@ -64,7 +65,8 @@ class Tiers:
             end = ends[np.argmin(np.abs(reached - target))]
             middle = x[end] + (x[end + 1] - x[end]) / 2
             cuts.append(float(middle if middle < x[end + 1] else x[end]))
-        return cls(*cuts)
+        low, high = min(cuts[0], low_at_most), cuts[1]
+        return cls(low, max(low, high))
 
     def assign(self, values: npt.ArrayLike) -> npt.NDArray[np.object_]:
         """Return "low", "medium" or "high" for each value, shape (n,).

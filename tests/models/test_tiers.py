@@ -46,3 +46,14 @@ def test_bad_values_are_refused(values):
 def test_missing_values_are_refused():
     with pytest.raises(ModelError, match="no tier"):
         Tiers(0.1, 0.2).assign([np.nan])
+
+
+def test_low_never_reaches_above_its_limit():
+    tiers = Tiers.learn(np.linspace(0.6, 0.99, 100), low_at_most=0.5)
+    assert set(tiers.assign(np.linspace(0.6, 0.99, 100))) == {"medium", "high"}
+    assert list(tiers.assign([0.5, 0.51])) == ["low", "medium"]
+
+
+def test_a_limit_that_is_not_reached_changes_nothing():
+    values = np.linspace(0.01, 0.2, 100)
+    assert Tiers.learn(values, low_at_most=0.5) == Tiers.learn(values)

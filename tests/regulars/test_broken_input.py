@@ -59,7 +59,12 @@ ONE_DAY = "\n".join([HEADER, *(f"c{i},2024-05-01,10" for i in range(600))])
 ONE_CUSTOMER = "\n".join(
     [HEADER, *(f"c1,2023-{m:02d}-{d:02d},10" for m in range(1, 13) for d in (1, 15))]
 )
-RETURNS = "\n".join([HEADER, *(f"c{i},2024-0{m}-01,-10" for i in range(600) for m in range(1, 9))])
+RETURNS = "\n".join(
+    [
+        HEADER,
+        *(f"c{i},{y}-0{m}-01,-10" for i in range(300) for y in (2022, 2023) for m in range(1, 9)),
+    ]
+)
 EVERYONE_STAYS = "\n".join(
     [HEADER]
     + [

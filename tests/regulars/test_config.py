@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from regulars.config import ConfigError, load_config, parse_config
+from features.settings import TableSettings
+from regulars.config import Config, ConfigError, load_config, parse_config
 
 WHERE = Path("shop") / "regulars.toml"
 
@@ -92,3 +93,17 @@ def test_a_relative_store_lies_beside_the_file(uri, expected, tmp_path, monkeypa
 def test_the_environment_wins_over_the_file(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert parse_config("", WHERE).mlflow.tracking_uri == "http://tracking:5000"
+
+
+def test_every_key_is_in_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    sections = {
+        name: field.annotation.model_fields
+        for name, field in Config.model_fields.items()
+        if name not in ("tables", "base")
+    }
+    keys = [f.alias or name for name, f in TableSettings.model_fields.items() if name != "columns"]
+    keys += [key for fields in sections.values() for key in fields]
+    missing = [key for key in keys if f"`{key}`" not in text]
+    missing += [f"[{name}]" for name in sections if f"## [{name}]" not in text]
+    assert missing == []

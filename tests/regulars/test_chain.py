@@ -1,0 +1,154 @@
+"""The main job by the command line: raw files in, registered models and a scored list out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from features.simulate import simulate
+from regulars.cli import run
+
+# One training serves all tests of this file, so one worker runs them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A shop on which `init`, `check` and `train` have run."""
+    folder = tmp_path_factory.mktemp("shop")
+    simulate(folder / "data", customers=700, days=800, seed=3)
+    config = ["-c", str(folder / "regulars.toml")]
+    assert run(["init", str(folder), "--transactions", str(folder / "data" / "orders.csv")]) == 0
+    assert run(["check", *config]) == 0
+    assert run(["train", *config]) == 0
+    return folder
+
+
+@pytest.fixture
+def shop(trained, monkeypatch) -> Path:
+    """The trained shop as the working folder; scores go to a folder of the test's own."""
+    monkeypatch.chdir(trained)
+    return trained
+
+
+@pytest.fixture
+def broken(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of the trained shop that a test may damage."""
+    copy = tmp_path / "shop"
+    shutil.copytree(trained, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_init_writes_the_columns_that_it_recognised(shop):
+    text = (shop / "regulars.toml").read_text(encoding="utf-8")
+    assert 'customer_id = "Customer ID"' in text
+    assert "Quantity" in text
+
+
+def test_everybody_is_scored_by_default(shop, tmp_path, capsys):
+    assert run(["score", "-o", str(tmp_path / "scores.parquet"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    scored = pd.read_parquet(tmp_path / "scores.parquet")
+    assert said["customers"] == len(scored)
+    known = scored[scored["status"] == "scored"]
+    assert len(known) > 600
+    assert known["churn_probability"].between(0, 1).all()
+    assert (known["churn_low"] <= known["churn_probability"]).all()
+    assert (known["churn_probability"] <= known["churn_high"]).all()
+    assert (known["clv_low"] <= known["clv_high"]).all()
+    assert known["p_alive"].between(0, 1).all()
+    assert set(scored["churn_model"].dropna()) == {"regulars-churn/1"}
+
+
+def test_every_id_of_a_list_comes_back_in_the_order_asked(shop, tmp_path):
+    everyone = pd.read_csv(shop / "data" / "orders.csv", dtype=str)["Customer ID"].dropna()
+    asked = ["nobody", *sorted(set(everyone))[:5][::-1]]
+    (tmp_path / "list.csv").write_text("\n".join(["customer_id", *asked]), encoding="utf-8")
+    output = tmp_path / "scores.csv"
+    assert run(["score", str(tmp_path / "list.csv"), "-o", str(output)]) == 0
+    scored = pd.read_csv(output, dtype={"customer_id": str})
+    assert scored["customer_id"].tolist() == asked
+    assert scored["status"].iloc[0] == "unknown_customer"
+    assert (scored["status"].iloc[1:] == "scored").any()
+
+
+def test_scoring_twice_gives_the_same_bytes(shop, tmp_path):
+    for name in ("a.parquet", "b.parquet"):
+        assert run(["score", "-o", str(tmp_path / name)]) == 0
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_snapshot_carries_labels_only_where_the_horizon_has_closed(shop, tmp_path, capsys):
+    early, late = tmp_path / "early.parquet", tmp_path / "late.parquet"
+    assert run(["snapshot", "--cutoff", "2024-01-01", "-o", str(early)]) == 0
+    assert run(["snapshot", "--cutoff", "2024-09-01", "-o", str(late)]) == 0
+    assert "churned" in pd.read_parquet(early).columns
+    assert "churned" not in pd.read_parquet(late).columns
+    assert "horizon still open" in capsys.readouterr().out
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(shop, tmp_path):
+    assert run(["report", "-o", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    assert 'src="http' not in page
+    assert "regulars-churn" in page
+
+
+def test_backtest_is_one_long_table(shop, tmp_path):
+    assert run(["backtest", "-o", str(tmp_path / "backtest.csv")]) == 0
+    table = pd.read_csv(tmp_path / "backtest.csv")
+    assert {"cutoff", "candidate", "metric", "value"} <= set(table.columns)
+    assert len(set(table["cutoff"])) > 1
+
+
+def test_a_second_training_adds_a_version_and_says_who_is_champion(broken, capsys):
+    assert run(["train", "churn", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)[0]
+    assert result["version"] == "2"
+    client = mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias("regulars-churn", "champion")
+    challenger = client.get_model_version_by_alias("regulars-churn", "challenger")
+    assert challenger.version in (2, "2")
+    assert champion.version in ((2, "2") if result["promoted"] else (1, "1"))
+
+
+def _refused(capsys, words: str) -> None:
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert [line[:7] for line in err.splitlines()].count("Error: ") == 1, err
+    assert words in err
+
+
+def test_a_cutoff_after_the_data_is_refused(shop, tmp_path, capsys):
+    assert run(["score", "--cutoff", "2099-01-01", "-o", str(tmp_path / "s.csv")]) == 2
+    _refused(capsys, "2099-01-01")
+
+
+def test_no_champion_is_said(broken, capsys):
+    client = mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
+    client.delete_registered_model_alias("regulars-clv", "champion")
+    assert run(["score", "-o", "s.csv"]) == 2
+    _refused(capsys, "champion")
+
+
+def test_a_corrupted_artifact_is_named(broken, capsys, monkeypatch):
+    # A bare SQLite store knows its artifacts by absolute paths: point them at the copy.
+    database = f"sqlite:///{broken / 'mlflow.db'}"
+    client = mlflow.MlflowClient(database)
+    version = client.get_model_version_by_alias("regulars-churn", "champion")
+    model = client.get_logged_model(version.source.rsplit("/", 1)[-1])
+    folder = Path(model.artifact_location.removeprefix("file://"))
+    booster = next(folder.rglob("booster.txt"))
+    whole = booster.read_bytes()
+    try:
+        booster.write_bytes(whole[:-100] + b"x" * 100)
+        assert run(["score", "-o", "s.csv"]) == 2
+        _refused(capsys, "booster.txt")
+        assert not (broken / "s.csv").exists()
+    finally:
+        booster.write_bytes(whole)
