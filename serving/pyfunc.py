@@ -100,7 +100,8 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
 
     Input, all columns double (whole numbers are accepted where MLflow lets them through):
     a churn model takes the feature columns of its card, a customer-lifetime-value model
-    `frequency`, `recency`, `T` (weeks) and `monetary_value`. Further columns are ignored.
+    the `input_columns` of its card: `frequency`, `recency`, `T` (weeks), `monetary_value` and, if
+    it learned spend from all purchases, `first_value`. Further columns are ignored.
 
     Output, on the index of the input: `churn_probability, churn_low, churn_high, risk_tier,
     reason_1, reason_2, reason_3`; or `p_alive, probability_no_purchase, expected_purchases,

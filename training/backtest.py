@@ -1,7 +1,7 @@
 """How every candidate would have done at earlier cutoffs: one long table.
 
 The same code as in training, with quick fits: what a candidate is, is written once, in
-`training.churn` and `training.clv`.
+`training.churn` and `training.clv_candidates`.
 """
 
 import datetime as dt
@@ -14,10 +14,11 @@ from features.ledger import Ledger
 from features.progress import task
 from features.snapshot import build_snapshot
 from features.window import CutoffSplit, ObservationWindow, monthly_cutoffs, split_cutoffs
-from models.base import RFM_COLUMNS
 from training import metrics
 from training.churn import ChurnSettings, churn_panel, fit_candidates
-from training.clv import ClvSettings, fit_models, forecasts, holdout_window
+from training.clv import ClvSettings
+from training.clv_candidates import fit_models, forecasts
+from training.clv_holdout import holdout_window
 
 __all__ = ["COLUMNS", "backtest", "backtest_churn", "backtest_clv"]
 
@@ -99,7 +100,7 @@ def backtest_clv(ledger: Ledger, settings: ClvSettings, *, seed: int = 0) -> pd.
         for window in reversed(windows):
             snapshot = build_snapshot(ledger, window)
             assert snapshot.labels is not None  # every holdout ends with the history or before
-            rfm = snapshot.rfm[list(RFM_COLUMNS)]
+            rfm = snapshot.rfm
             fitted, _ = fit_models(rfm, seed=seed, method="map")
             for name, forecast in forecasts(fitted, rfm, window.horizon_days).items():
                 labels = snapshot.labels

@@ -69,6 +69,7 @@ REQUIREMENTS = ("mlflow", "lightgbm", "numpy", "pandas", "scipy", "scikit-learn"
 _ROOT = Path(__file__).resolve().parents[1]
 _PYFUNC = _ROOT / "serving" / "pyfunc.py"
 _MODELS = _ROOT / "models"
+_URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _TEXT_LIMIT = 5000  # MLflow's limit on the length of a tag of a run or a model version
 
 
@@ -355,8 +356,18 @@ class Tracking:
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
-        """Point MLflow's module-level functions at this store inside the block."""
-        tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        """Point MLflow's module-level functions at this store inside the block.
+
+        Afterwards MLflow's settings and the environment are as they were: what was not set
+        before is not set.
+        """
+        kept = {name: os.environ.pop(name, None) for name in _URI_VARIABLES}
+        # With the environment out of the way: None where nobody has set anything in MLflow itself.
+        own = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
+        tracking: Any = mlflow.get_tracking_uri() if own else None
+        registry: Any = mlflow.get_registry_uri()
+        if registry == mlflow.get_tracking_uri():
+            registry = None  # it follows the tracking URI
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.tracking_uri)
         try:
@@ -364,6 +375,12 @@ class Tracking:
         finally:
             mlflow.set_tracking_uri(tracking)
             mlflow.set_registry_uri(registry)
+            # MLflow writes what it is told to the environment, where the next reader would take
+            # it for the user's own choice.
+            for name, value in kept.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
     def alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version that bears an alias, None where there is none."""

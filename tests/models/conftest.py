@@ -36,6 +36,16 @@ def cdnow() -> pd.DataFrame:
     )
 
 
+@pytest.fixture(scope="session")
+def cdnow_first(cdnow) -> pd.DataFrame:
+    """The same with `first_value`."""
+    rows = pd.read_parquet(Path(os.environ["REGULARS_DATA"]) / "cdnow_sample.parquet")
+    rows = rows[rows["amount"] > 0].sort_values("date")
+    first = rows.groupby("customer_id")["date"].transform("min")
+    value = rows[rows["date"] == first].groupby("customer_id")["amount"].sum()
+    return cdnow.assign(first_value=value).dropna()
+
+
 def simulate(
     n: int, seed: int, *, r=0.8, alpha=8.0, a=0.7, b=2.5, first_chance=True, future_weeks=0.0
 ) -> pd.DataFrame:

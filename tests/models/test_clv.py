@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.base import CLV_COLUMNS, ModelError
+from models.base import CLV_COLUMNS, RFM_COLUMNS, ModelError
 from models.btyd import BetaGeoNBD, ModifiedBetaGeoNBD
 from models.clv import CustomerLifetimeValue
 from models.spend import GammaGamma
 
 
-def known():
+def known(spend_of="repeat_purchases"):
     return CustomerLifetimeValue(
         ModifiedBetaGeoNBD.from_parameters(r=0.8, alpha=8.0, a=0.7, b=2.5),
-        GammaGamma.from_parameters(p=6.0, q=4.0, gamma=15.0),
+        GammaGamma.from_parameters(p=6.0, q=4.0, gamma=15.0, spend_of=spend_of),
     )
 
 
@@ -87,6 +87,68 @@ def test_intervals_equal_brute_force_simulation():
             value = row[f"clv_{suffix}"]
             assert (spend < value).mean() <= level + 0.01
             assert (spend <= value).mean() >= level - 0.01
+
+
+ONCE = pd.DataFrame(
+    {
+        "frequency": [0.0, 0.0, 2.0],
+        "recency": [0.0, 0.0, 9.0],
+        "T": [10.0, 10.0, 10.0],
+        "monetary_value": [0.0, 0.0, 58.0],
+        "first_value": [5.0, 58.0, 58.0],
+    }
+)
+
+
+def test_a_one_time_buyer_is_worth_what_they_spent_drawn_towards_the_mean():
+    found = known("all_purchases").predict(ONCE)
+    spend = (found["expected_spend"] / found["expected_purchases"]).to_numpy()
+    # p (gamma + x z) / (p x + q - 1), the first purchase counted among x.
+    exact = 6 * (15 + np.array([5.0, 58.0, 3 * 58.0])) / (6 * np.array([1.0, 1.0, 3.0]) + 3)
+    np.testing.assert_allclose(spend, exact)
+    low, high = found["clv_high"].iloc[:2]
+    assert low < high
+    plain = known().predict(ONCE)
+    mean = 6 * 15 / 3
+    assert (plain["expected_spend"] / plain["expected_purchases"]).iloc[:2].tolist() == (
+        pytest.approx([mean, mean])
+    )
+
+
+def test_intervals_hold_when_all_purchases_are_read():
+    who = ONCE.iloc[[2]]
+    rng, n = np.random.default_rng(0), 100_000
+    found = known("all_purchases").predict(who, annual_discount_rate=0.0, interval=0.8).iloc[0]
+    alive = rng.random(n) < found["p_alive"]
+    count = rng.poisson(rng.gamma(2.8, 1 / 18.0, n) * 365 / 7)
+    last = rng.geometric(rng.beta(0.7, 2.5 + 3, n))
+    count = np.where(alive, np.minimum(count, last), 0)
+    nu = rng.gamma(4.0 + 6.0 * 3, 1 / (15.0 + 3 * 58.0), n)
+    spend = np.where(count > 0, rng.gamma(6.0 * np.maximum(count, 1)) / nu, 0.0)
+    assert found["expected_spend"] == pytest.approx(spend.mean(), rel=0.02)
+    for level, value in ((0.1, found["clv_low"]), (0.9, found["clv_high"])):
+        assert (spend < value).mean() <= level + 0.01
+        assert (spend <= value).mean() >= level - 0.01
+
+
+def test_what_spend_is_learned_from_is_kept_and_asked_for_again(regulars, tmp_path):
+    rng = np.random.default_rng(4)
+    frame = regulars.assign(first_value=rng.gamma(6.0, 5.0, len(regulars)))
+    model = CustomerLifetimeValue().fit(frame, seed=3, method="laplace")
+    assert model.input_columns == (*RFM_COLUMNS, "first_value")
+    assert model.diagnostics["spend"]["spend_of"] == "all_purchases"
+    description = json.loads(json.dumps(model.to_folder(tmp_path)))
+    assert description["input_columns"] == list(model.input_columns)
+    again = CustomerLifetimeValue.from_folder(tmp_path, description)
+    some = frame.iloc[:20]
+    pd.testing.assert_frame_equal(again.predict(some), model.predict(some))
+    with pytest.raises(ModelError, match="no column 'first_value'"):
+        again.predict(regulars)
+    with pytest.raises(ModelError, match="'c00001': first_value"):
+        again.predict(some.assign(first_value=some["first_value"].where(np.arange(20) != 1, 0.0)))
+    without = CustomerLifetimeValue().fit(regulars, seed=3, method="laplace")
+    assert without.input_columns == RFM_COLUMNS
+    pd.testing.assert_frame_equal(without.predict(some), without.predict(regulars.iloc[:20]))
 
 
 def test_clv_is_margin_times_discounted_spend(regulars):

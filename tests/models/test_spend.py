@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from models.base import ModelError
-from models.spend import GammaGamma, _nodes
+from models.spend import GammaGamma
 
 PUBLISHED = GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44)
 
@@ -46,17 +46,6 @@ def test_expected_spend_at_the_published_point(x, z, expected):
     assert PUBLISHED.expected_spend([x], [z])[0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_nodes_on_a_grid_keep_the_likelihood():
-    rng = np.random.default_rng(0)
-    x = np.repeat([1.0, 2.0, 5.0], 3000)
-    money = np.exp(rng.normal(3.0, 1.5, len(x)))
-    node_x, node_money, weight = _nodes(x, money, np.ones(len(x)))
-    assert len(node_x) < 200
-    for gamma in (0.5, 15.0, 400.0):
-        exact = np.log(gamma + x * money).sum()
-        assert weight @ np.log(gamma + node_x * node_money) == pytest.approx(exact, rel=1e-9)
-
-
 def test_the_truth_is_recovered_with_quantiles(regulars):
     model = GammaGamma().fit(regulars, seed=1, method="laplace")
     for name, true in {"p": 6.0, "q": 4.0, "gamma": 15.0}.items():
@@ -86,3 +75,52 @@ def test_too_little_to_learn_from_is_refused():
         GammaGamma().fit(nobody)
     with pytest.raises(ModelError, match="not fitted"):
         GammaGamma().expected_spend([1], [2.0])
+
+
+@pytest.mark.data
+def test_cdnow_one_time_buyers_have_an_estimate_of_their_own(cdnow_first):
+    model = GammaGamma().fit(cdnow_first, method="map", priors="flat")
+    assert model.diagnostics["customers"] == len(cdnow_first)
+    once = cdnow_first[cdnow_first["frequency"] == 0]
+    found = model.expected_spend(*model.values(once))
+    # Drawn towards the mean of all, and in the order of what they spent.
+    assert np.corrcoef(found, once["first_value"])[0, 1] > 0.999
+    assert found.std() < once["first_value"].std()
+
+
+def with_first(regulars):
+    rng = np.random.default_rng(4)
+    level = regulars["monetary_value"].where(regulars["frequency"] > 0, 20.0)
+    return regulars.assign(first_value=rng.gamma(6.0, level / 6.0))
+
+
+def test_all_purchases_are_the_first_and_the_repeat_ones(regulars):
+    frame = with_first(regulars)
+    all_of_them = GammaGamma().fit(frame, method="map")
+    assert all_of_them.spend_of == all_of_them.diagnostics["spend_of"] == "all_purchases"
+    count, mean = all_of_them.values(frame)
+    x, z, first = (frame[c] for c in ("frequency", "monetary_value", "first_value"))
+    np.testing.assert_array_equal(count, x + 1)
+    np.testing.assert_allclose(count * mean, first + x * z)
+    # The same fit as one that is told the numbers and means outright.
+    outright = pd.DataFrame({"frequency": count, "monetary_value": mean})
+    told = GammaGamma().fit(outright, method="map")
+    assert told.spend_of == "repeat_purchases"
+    assert told.parameters == pytest.approx(all_of_them.parameters)
+    assert told.log_likelihood(outright) == pytest.approx(all_of_them.log_likelihood(frame))
+
+
+def test_repeat_purchases_alone_do_not_read_the_first(regulars):
+    model = GammaGamma().fit(regulars, method="map")
+    frame = with_first(regulars)
+    for one, other in zip(model.values(frame), model.values(regulars), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_of_all_purchases_needs_the_first_one(regulars):
+    model = GammaGamma.from_parameters(p=6.0, q=4.0, gamma=15.0, spend_of="all_purchases")
+    with pytest.raises(ModelError, match="no column 'first_value'") as caught:
+        model.values(regulars)
+    assert "first purchase" in caught.value.hint
+    with pytest.raises(ModelError, match="Unknown spend_of"):
+        GammaGamma.from_parameters(p=6.0, q=4.0, gamma=15.0, spend_of="first")

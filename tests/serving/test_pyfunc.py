@@ -19,6 +19,9 @@ from mlflow.exceptions import MlflowException
 
 import serving.pyfunc
 from models import artifact
+from models.clv import CustomerLifetimeValue
+from models.spend import GammaGamma
+from models.tiers import Tiers
 from serving.pyfunc import CLV_PARAMS, RegularsModel, import_source, source_digest
 
 ARTIFACT = '''
@@ -259,3 +262,19 @@ def test_a_clv_model_without_cut_points_of_its_tiers_is_refused(
     folder = artifact.save(clv_model, tmp_path / "model")
     with pytest.raises(MlflowException, match=r"card\.json: extra\.value_tiers is missing"):
         RegularsModel().load_context(context(folder))
+
+
+def test_a_clv_model_of_all_purchases_asks_for_the_first_one(
+    clv_model: Any, rfm: pd.DataFrame, tmp_path: Path
+) -> None:
+    spend = GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44, spend_of="all_purchases")
+    of_all = CustomerLifetimeValue(clv_model.purchases, spend)
+    extra = {"value_tiers": Tiers(50.0, 200.0).to_dict()}
+    folder = artifact.save(of_all, tmp_path / "model", extra=extra)
+    assert artifact.read_card(folder)["input_columns"][-1] == "first_value"
+    model = RegularsModel()
+    model.load_context(context(folder))
+    answer = model.predict(None, rfm)
+    pd.testing.assert_series_equal(answer["clv"], of_all.predict(rfm)["clv"])
+    with pytest.raises(MlflowException, match="no column 'first_value'"):
+        model.predict(None, rfm.drop(columns="first_value"))

@@ -27,7 +27,7 @@ def test_the_latest_cutoff_of_churn_is_that_of_training(ledger, churn_result, mo
 def test_clv_has_every_candidate_at_every_cutoff(ledger, monkeypatch):
     monkeypatch.setattr("training.backtest._MAX_CUTOFFS", CUTOFFS)
     table = backtest_clv(ledger, ClvSettings(horizon_days=90))
-    assert set(table["candidate"]) == {"mbg_nbd", "bg_nbd", "past_rate"}
+    assert set(table["candidate"]) == {"mbg_nbd", "mbg_nbd_repeat_spend", "bg_nbd", "past_rate"}
     counts = table[table["metric"] == "clv/rmse"].groupby("cutoff").size()
-    assert set(counts) == {3}
+    assert set(counts) == {4}
     assert len(counts) == CUTOFFS

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +14,8 @@ from models.clv import CustomerLifetimeValue
 from training.churn import CANDIDATES as CHURN_CANDIDATES
 from training.churn import ChurnSettings, train_churn
 from training.clv import CANDIDATES as CLV_CANDIDATES
-from training.clv import ClvSettings, holdout_window, predictive_draws, train_clv
+from training.clv import ClvSettings, train_clv
+from training.clv_candidates import RECIPES
 from training.tracking import CHALLENGER, CHAMPION
 
 pytestmark = pytest.mark.xdist_group("training")
@@ -149,6 +149,17 @@ def test_the_card_holds_what_scoring_needs(clv_result, store):
     assert extra["value_tiers"]
 
 
+def test_the_version_asks_for_what_the_winner_reads(clv_result, store):
+    with store[0].here():
+        loaded = mlflow.pyfunc.load_model(f"models:/{clv_result.name}@{CHALLENGER}")
+    columns = RECIPES[clv_result.winner].columns
+    assert loaded.metadata.signature.inputs.input_names() == columns
+    assert clv_result.winner == "mbg_nbd"
+    assert "first_value" in columns
+    once, thrice = loaded.input_example.to_dict("records")
+    assert (once["frequency"], once["first_value"]) == (0.0, thrice["first_value"])
+
+
 def test_the_result_is_json(result):
     said = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert said["promoted"] is True
@@ -174,14 +185,6 @@ def test_again_gives_the_same_measures_and_keeps_the_champion(
     assert again.training_id == summary.data.tags["training_id"]
 
 
-def test_a_caller_s_open_run_and_store_stay_as_they_are(churn_result, store, tmp_path):
-    before = mlflow.get_tracking_uri()
-    with store[0].here():
-        assert mlflow.get_tracking_uri() == store[0].tracking_uri
-    assert mlflow.get_tracking_uri() == before
-    assert mlflow.active_run() is None
-
-
 def test_too_short_a_history_is_said_in_plain_words(store):
     days = pd.date_range("2024-01-01", periods=30)
     short = Ledger.from_frames(
@@ -191,38 +194,3 @@ def test_too_short_a_history_is_said_in_plain_words(store):
         train_churn(short, ChurnSettings(horizon_days=90), tracking=store[0])
     with pytest.raises(NotEnoughDataError, match="history"):
         train_clv(short, ClvSettings(), tracking=store[0])
-
-
-@pytest.mark.parametrize(
-    ("days", "horizon", "held"), [(365, 365, 119), (1200, 365, 364), (60, 365, 14), (300, 5, 5)]
-)
-def test_the_holdout_is_a_third_of_the_history_at_most(days, horizon, held):
-    first = pd.Timestamp("2020-01-01").date()
-    window = holdout_window(first, first + pd.Timedelta(days=days - 1), horizon)
-    assert window.horizon_days == held
-    assert (window.label_end - first).days == days
-
-
-def test_predictive_draws_have_the_model_s_means():
-    from models.btyd import ModifiedBetaGeoNBD
-    from models.spend import GammaGamma
-
-    model = CustomerLifetimeValue(
-        ModifiedBetaGeoNBD.from_parameters(r=0.525, alpha=6.183, a=0.891, b=1.614),
-        GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44),
-    )
-    rfm = pd.DataFrame(
-        {
-            "frequency": [0.0, 2.0, 25.0],
-            "recency": [0.0, 30.43, 38.0],
-            "T": [30.0, 38.86, 39.0],
-            "monetary_value": [0.0, 22.35, 60.0],
-        }
-    )
-    counts, money = predictive_draws(model, rfm, 273, seed=0, draws=20_000)
-    expected = model.predict(rfm, horizon_days=273, annual_discount_rate=0.0)
-    np.testing.assert_allclose(counts.mean(axis=1), expected["expected_purchases"], rtol=0.05)
-    np.testing.assert_allclose(money.mean(axis=1), expected["expected_spend"], rtol=0.08)
-    np.testing.assert_allclose(
-        (counts == 0).mean(axis=1), expected["probability_no_purchase"], atol=0.012
-    )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from models.base import ModelError
-from models.btyd.rfm import check_histories, check_spend, compress
+from models.btyd.rfm import check_all_spend, check_histories, check_spend, compress
 
 GOOD = {"frequency": 2.0, "recency": 10.0, "T": 20.0, "monetary_value": 30.0}
 
@@ -42,6 +42,21 @@ def test_a_repeat_buyer_without_a_positive_value_is_named(money):
 def test_the_value_of_a_one_time_buyer_is_not_read():
     x, money, _ = check_spend(with_bad_row(frequency=0.0, recency=0.0, monetary_value=np.nan))
     assert (x[1], money[1]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("money", [0.0, -5.0, np.nan])
+def test_a_first_purchase_without_a_positive_value_is_named(money):
+    frame = with_bad_row().assign(first_value=[10.0, money])
+    with pytest.raises(ModelError, match="'00042': first_value is not") as caught:
+        check_all_spend(frame)
+    assert f"first_value={money}" in caught.value.message
+    assert "leave out" in caught.value.hint
+
+
+def test_the_first_purchase_is_one_more_value():
+    frame = with_bad_row(frequency=0.0, recency=0.0, monetary_value=0.0)
+    count, mean, _ = check_all_spend(frame.assign(first_value=[12.0, 58.0]))
+    assert (count.tolist(), mean.tolist()) == ([3.0, 1.0], [24.0, 58.0])
 
 
 def test_columns_must_be_there_and_numeric():

@@ -1,0 +1,33 @@
+"""Intervals and draws against their definitions."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from training import metrics
+
+
+def test_crps_by_pairs(value):
+    y, mean = value
+    draws = np.random.default_rng(1).gamma(2.0, mean[:, None] / 2, (y.size, 40))
+    pairs = np.abs(draws[:, :, None] - draws[:, None, :]).mean(axis=(1, 2))
+    by_pairs = (np.abs(draws - y[:, None]).mean(axis=1) - pairs / 2).mean()
+    assert metrics.crps(y, draws) == pytest.approx(by_pairs, rel=1e-12)
+
+
+def test_pit_of_a_right_forecast_is_uniform_even_for_counts():
+    rng = np.random.default_rng(3)
+    rate = rng.gamma(0.5, 2.0, 4000)
+    y = rng.poisson(rate).astype(float)
+    draws = rng.poisson(rate[:, None], (4000, 99)).astype(float)
+    pit = metrics.randomised_pit(y, draws, rng)
+    assert metrics.pit_ks(pit) == pytest.approx(stats.kstest(pit, "uniform").statistic)
+    assert metrics.pit_ks(pit) < 1.63 / np.sqrt(4000)
+    wrong = metrics.randomised_pit(y, draws + 1, rng)
+    assert metrics.pit_ks(wrong) > 0.3
+
+
+def test_coverage_counts_the_ends():
+    assert metrics.coverage([0.0, 1.0, 5.0, 9.0], [0.0] * 4, [5.0] * 4) == 0.75
+    with pytest.raises(ValueError, match="low <= high"):
+        metrics.coverage([0.0], [1.0], [0.0])

@@ -1,0 +1,23 @@
+"""Pictures of an evaluation, in one quiet style that stays readable in a small chart.
+
+Each function returns a `matplotlib.figure.Figure` made through the object interface: no
+window, no global state, nothing to close. Dark line or dot: what happened. Blue: what was
+forecast. Grey: the reference.
+"""
+
+from training.figures.churn import calibration, gain_and_lift, scores
+from training.figures.model import alive_matrix, posterior
+from training.figures.style import pixels
+from training.figures.value import deciles, frequency, tracking
+
+__all__ = [
+    "alive_matrix",
+    "calibration",
+    "deciles",
+    "frequency",
+    "gain_and_lift",
+    "pixels",
+    "posterior",
+    "scores",
+    "tracking",
+]

@@ -1,0 +1,59 @@
+"""Measures of a forecast against what happened: plain functions of arrays.
+
+`y` is what happened, `p` (or `predicted`) what was forecast, one entry a customer.
+Every measure of ranking treats customers with the same score as one group, in expectation
+over their random order, so no number depends on the order of rows.
+
+A measure that is not defined for its input (one class only, nothing bought by anybody) is
+`nan`: callers leave it out rather than invent a value.
+
+Where to look: `ranking` (who comes first), `probability` (does 70 % mean 70 %), `profit` (what a
+campaign earns), `amount` (how many, how much), `distribution` (intervals and draws), and `named`,
+which puts together what a run logs.
+"""
+
+from training.metrics.amount import bias, mae, nmae, rmse
+from training.metrics.distribution import coverage, crps, pit_ks, randomised_pit
+from training.metrics.named import churn_metrics, clv_metrics, purchase_metrics
+from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate, reliability_table
+from training.metrics.profit import ProfitMaximum, empc, mpc
+from training.metrics.ranking import (
+    cumulative_gain,
+    decile_table,
+    lift_at,
+    normalised_gini,
+    pr_auc,
+    roc_auc,
+    spearman,
+    top_share,
+)
+
+__all__ = [
+    "ProfitMaximum",
+    "bias",
+    "brier",
+    "churn_metrics",
+    "clv_metrics",
+    "coverage",
+    "crps",
+    "cumulative_gain",
+    "decile_table",
+    "ece",
+    "empc",
+    "lift_at",
+    "log_loss",
+    "mae",
+    "mean_p_minus_rate",
+    "mpc",
+    "nmae",
+    "normalised_gini",
+    "pit_ks",
+    "pr_auc",
+    "purchase_metrics",
+    "randomised_pit",
+    "reliability_table",
+    "rmse",
+    "roc_auc",
+    "spearman",
+    "top_share",
+]

@@ -1,0 +1,81 @@
+"""Is the stated uncertainty right? Measures of intervals and predictive draws."""
+
+import numpy as np
+import numpy.typing as npt
+
+from training.metrics.inputs import pair
+
+__all__ = ["coverage", "crps", "pit_ks", "randomised_pit"]
+
+
+def coverage(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> float:
+    """Share of customers whose outcome lies in [low, high], ends included.
+
+    With many zeros an interval that starts at zero holds all of them, so coverage above
+    the nominal level is no fault by itself; `pit_ks` looks at the whole distribution.
+    """
+    actual, lower = pair(y, low)
+    _, upper = pair(y, high)
+    if (lower > upper).any():
+        raise ValueError("expected low <= high")
+    return float(((actual >= lower) & (actual <= upper)).mean())
+
+
+def crps(y: npt.ArrayLike, draws: npt.ArrayLike) -> float:
+    """Continuous ranked probability score of predictive draws, mean over customers.
+
+    E|X - y| - E|X - X'| / 2 over the empirical distribution of the draws (Gneiting and
+    Raftery 2007, JASA 102:359-378, eq. 21), by sorting: no pair is formed.
+
+    Args:
+        y: n outcomes.
+        draws: (n, m) predictive draws, a row a customer.
+
+    Returns:
+        In the units of `y`; equals the absolute error when all draws agree.
+
+    >>> crps([3.0], [[1.0, 1.0]])
+    2.0
+    """
+    actual = np.asarray(y, dtype=np.float64)
+    sample = np.sort(np.asarray(draws, dtype=np.float64), axis=1)
+    if sample.shape[:1] != actual.shape:
+        raise ValueError(f"expected one row of draws a customer, got shape {sample.shape}")
+    m = sample.shape[1]
+    off = np.abs(sample - actual[:, None]).mean(axis=1)
+    weight = (2 * np.arange(1, m + 1) - m - 1) / m**2
+    return float((off - sample @ weight).mean())
+
+
+def randomised_pit(
+    y: npt.ArrayLike, draws: npt.ArrayLike, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Where each outcome falls in its predictive distribution, uniform if that is right.
+
+    F(y-) + U (F(y) - F(y-)): the jump at `y` (a count, or no spend at all) is spread evenly
+    (Brockwell 2007; Czado, Gneiting and Held 2009, Biometrics 65:1254-1261). F is that of
+    the draws with the outcome counted among them, (rank + U) / (m + 1), so that it is
+    uniform for finitely many draws too.
+
+    Args:
+        y: n outcomes.
+        draws: (n, m) predictive draws, a row a customer.
+        rng: Source of U; the same seed gives the same answer.
+    """
+    actual = np.asarray(y, dtype=np.float64)[:, None]
+    sample = np.asarray(draws, dtype=np.float64)
+    below = (sample < actual).sum(axis=1)
+    equal = (sample == actual).sum(axis=1)
+    return np.asarray((below + rng.random(actual.size) * (equal + 1)) / (sample.shape[1] + 1))
+
+
+def pit_ks(pit: npt.ArrayLike) -> float:
+    """Largest gap between the distribution of the PIT values and the uniform one.
+
+    The Kolmogorov-Smirnov statistic: 0 is perfect, about 1.36 / sqrt(n) is the 95 % point
+    for a right forecast.
+    """
+    values = np.sort(np.asarray(pit, dtype=np.float64))
+    n = values.size
+    steps = np.arange(1, n + 1) / n
+    return float(max((steps - values).max(), (values - (steps - 1 / n)).max()))

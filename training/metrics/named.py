@@ -1,0 +1,100 @@
+"""All measures of a family at once, under the names every run uses."""
+
+import numpy as np
+import numpy.typing as npt
+
+from training.metrics.amount import bias, mae, nmae, rmse
+from training.metrics.distribution import coverage, crps, pit_ks, randomised_pit
+from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
+from training.metrics.profit import empc
+from training.metrics.ranking import (
+    lift_at,
+    normalised_gini,
+    pr_auc,
+    roc_auc,
+    spearman,
+    top_share,
+)
+
+__all__ = ["churn_metrics", "clv_metrics", "purchase_metrics"]
+
+
+def churn_metrics(y: npt.ArrayLike, p: npt.ArrayLike, prefix: str = "churn") -> dict[str, float]:
+    """All measures of a churn probability, under the names every run uses.
+
+    Args:
+        y: 1 where the customer made no purchase in the horizon.
+        p: Forecast probability of that.
+        prefix: First part of each name.
+
+    Returns:
+        `<prefix>/roc_auc`, `pr_auc`, `brier`, `log_loss`, `ece`, `ece_mass`,
+        `mean_p_minus_rate`, `lift_at_10`, `empc`. Undefined ones are left out.
+    """
+    found = {
+        "roc_auc": roc_auc(y, p),
+        "pr_auc": pr_auc(y, p),
+        "brier": brier(y, p),
+        "log_loss": log_loss(y, p),
+        "ece": ece(y, p),
+        "ece_mass": ece(y, p, kind="mass"),
+        "mean_p_minus_rate": mean_p_minus_rate(y, p),
+        "lift_at_10": lift_at(y, p),
+        "empc": empc(y, p).profit,
+    }
+    return {f"{prefix}/{name}": value for name, value in found.items() if np.isfinite(value)}
+
+
+def purchase_metrics(
+    y: npt.ArrayLike, predicted: npt.ArrayLike, draws: npt.ArrayLike | None = None
+) -> dict[str, float]:
+    """All measures of expected purchases, under the names every run uses.
+
+    Args:
+        y: Purchases in the holdout.
+        predicted: Expected purchases.
+        draws: (n, m) predictive draws of the count; without them no `crps`.
+
+    Returns:
+        `purchases/mae`, `rmse`, `bias` and, with draws, `crps`. Undefined ones are left out.
+    """
+    found = {"mae": mae(y, predicted), "rmse": rmse(y, predicted), "bias": bias(y, predicted)}
+    if draws is not None:
+        found["crps"] = crps(y, draws)
+    return {f"purchases/{name}": value for name, value in found.items() if np.isfinite(value)}
+
+
+def clv_metrics(
+    y: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    draws: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """All measures of value in the holdout, under the names every run uses.
+
+    Args:
+        y: Value that came.
+        predicted: Expected value, same money.
+        draws: (n, m) predictive draws of the value; without them no `coverage`, `pit_ks`.
+        seed: Seed of the randomised PIT.
+
+    Returns:
+        `clv/mae`, `nmae`, `rmse`, `bias`, `spearman`, `gini`, `top_decile_share` and, with
+        draws, `coverage_50`, `coverage_90`, `pit_ks`. Undefined ones are left out.
+    """
+    found = {
+        "mae": mae(y, predicted),
+        "nmae": nmae(y, predicted),
+        "rmse": rmse(y, predicted),
+        "bias": bias(y, predicted),
+        "spearman": spearman(y, predicted),
+        "gini": normalised_gini(y, predicted),
+        "top_decile_share": top_share(y, predicted),
+    }
+    if draws is not None:
+        sample = np.asarray(draws, dtype=np.float64)
+        quantiles = np.quantile(sample, [0.05, 0.25, 0.75, 0.95], axis=1)
+        found["coverage_50"] = coverage(y, quantiles[1], quantiles[2])
+        found["coverage_90"] = coverage(y, quantiles[0], quantiles[3])
+        found["pit_ks"] = pit_ks(randomised_pit(y, sample, np.random.default_rng(seed)))
+    return {f"clv/{name}": value for name, value in found.items() if np.isfinite(value)}
