@@ -36,7 +36,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 pytest: setup
-	$(BIN)/pytest -n auto --dist loadgroup --durations=15
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
 format: setup ## Format and mend what can be mended
 	$(BIN)/ruff format .

@@ -11,8 +11,7 @@ import pytest
 from features.simulate import simulate
 from regulars.cli import run
 
-# One training serves all tests of this file, so one worker runs them.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,11 @@ def broken(trained, tmp_path, monkeypatch) -> Path:
     shutil.copytree(trained, copy)
     monkeypatch.chdir(copy)
     return copy
+
+
+def _client(folder: Path) -> mlflow.MlflowClient:
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    return mlflow.MlflowClient(store, store)
 
 
 def test_init_writes_the_columns_that_it_recognised(shop):
@@ -110,7 +114,7 @@ def test_a_second_training_adds_a_version_and_says_who_is_champion(broken, capsy
     assert run(["train", "churn", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)[0]
     assert result["version"] == "2"
-    client = mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
+    client = _client(broken)
     champion = client.get_model_version_by_alias("regulars-churn", "champion")
     challenger = client.get_model_version_by_alias("regulars-churn", "challenger")
     assert challenger.version in (2, "2")
@@ -130,16 +134,15 @@ def test_a_cutoff_after_the_data_is_refused(shop, tmp_path, capsys):
 
 
 def test_no_champion_is_said(broken, capsys):
-    client = mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
+    client = _client(broken)
     client.delete_registered_model_alias("regulars-clv", "champion")
     assert run(["score", "-o", "s.csv"]) == 2
     _refused(capsys, "champion")
 
 
-def test_a_corrupted_artifact_is_named(broken, capsys, monkeypatch):
-    # A bare SQLite store knows its artifacts by absolute paths: point them at the copy.
-    database = f"sqlite:///{broken / 'mlflow.db'}"
-    client = mlflow.MlflowClient(database)
+def test_a_corrupted_artifact_is_named(broken, capsys):
+    # A bare SQLite store knows its artifacts by absolute paths, so the copy shares them.
+    client = _client(broken)
     version = client.get_model_version_by_alias("regulars-churn", "champion")
     model = client.get_logged_model(version.source.rsplit("/", 1)[-1])
     folder = Path(model.artifact_location.removeprefix("file://"))

@@ -27,6 +27,7 @@ from models.clv import CustomerLifetimeValue
 from models.spend import GammaGamma
 from models.tiers import Tiers
 from serving.registry import RegisteredModel, load
+from training.tracking import Tracking
 
 HORIZON = 90
 CLV_SETTINGS = {"horizon_days": 365, "annual_discount_rate": 0.1, "margin": 0.4}
@@ -134,9 +135,7 @@ class Registry:
                 [ParamSpec(key, DataType.double, value) for key, value in (params or {}).items()]
             ),
         )
-        before = mlflow.get_tracking_uri()
-        mlflow.set_tracking_uri(self.uri)
-        try:
+        with Tracking(self.uri, "regulars").here():
             mlflow.set_experiment("regulars")
             with mlflow.start_run():
                 mlflow.log_metrics(dict(metrics or {}))
@@ -156,8 +155,6 @@ class Registry:
                 mlflow.MlflowClient().set_registered_model_alias(
                     name, alias, str(info.registered_model_version)
                 )
-        finally:
-            mlflow.set_tracking_uri(before)
         return info
 
     def folder(self, name: str, alias: str = "champion") -> Path:

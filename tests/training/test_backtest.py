@@ -9,7 +9,7 @@ from training.clv import ClvSettings
 # Long enough to roll, short enough to wait for.
 CUTOFFS = 2
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.slow
 
 
 def test_the_latest_cutoff_of_churn_is_that_of_training(ledger, churn_result, monkeypatch):

@@ -18,7 +18,7 @@ from training.clv import ClvSettings, train_clv
 from training.clv_candidates import RECIPES
 from training.tracking import CHALLENGER, CHAMPION
 
-pytestmark = pytest.mark.xdist_group("training")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["churn", "clv"])
