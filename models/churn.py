@@ -212,7 +212,8 @@ class ChurnModel:
               not a range for what this one customer will do.
             * risk_tier: low, medium or high, by cut points frozen at training.
             * reason_1, reason_2, reason_3: the strongest reasons for more risk or, when the
-              tier is low, for less; empty where fewer push that way.
+              tier is low or nothing raises it, for less ("Good sign: ..."); empty where fewer
+              push that way.
 
         Raises:
             ModelError: A column is missing, not numeric, or infinite somewhere.
@@ -335,7 +336,13 @@ class ChurnModel:
     def _reasons(self, X: Floats, tier: npt.NDArray[np.object_]) -> Reasons:
         parts = contributions(self.booster, X)[:, :-1]
         columns = dict(zip(self.inputs.names, X.T, strict=True))
-        return explain(parts, columns, self.inputs.groups, np.asarray(tier == TIERS[0], dtype=bool))
+        lowers = np.asarray(tier == TIERS[0], dtype=bool)
+        said = explain(parts, columns, self.inputs.groups, lowers)
+        # Where nothing raises the risk above the usual, what lowers it is the reason.
+        silent = ~lowers & (said.text[:, 0] == "")
+        if silent.any():
+            said = explain(parts, columns, self.inputs.groups, lowers | silent)
+        return said
 
 
 def boosting_rounds(

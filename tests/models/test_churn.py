@@ -1,5 +1,6 @@
 """The churn model: reproducible, calibrated, explained, and frank about bad input."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -12,6 +13,7 @@ import features.catalogue
 from models.base import CHURN_COLUMNS, ModelError
 from models.churn import ChurnModel, boosting_rounds
 from models.inputs import Feature
+from models.tiers import Tiers
 
 CATALOGUE = [
     Feature("days_since_last", "lateness", 1),
@@ -180,6 +182,16 @@ def test_reasons_raise_the_risk_except_in_the_low_tier(model, customers):
     assert out.loc[low & (out["reason_1"] != ""), "reason_1"].str.startswith("Good sign: ").all()
     assert "season" not in set(why[["code_1", "code_2", "code_3"]].to_numpy().ravel())
     assert ((out["reason_1"] != "") == (why["code_1"] != "")).all()
+
+
+def test_who_has_nothing_that_raises_the_risk_is_told_what_lowers_it(model, customers):
+    everyone_medium = replace(model, tiers=Tiers(-1.0, 2.0))
+    said = everyone_medium.predict(customers)["reason_1"]
+    weight = everyone_medium.explain(customers)["contribution_1"]
+    good = said.str.startswith("Good sign: ")
+    assert 0 < good.sum() < len(said)
+    assert (weight[good] < 0).all()
+    assert (weight[~good & (said != "")] > 0).all()
 
 
 def test_a_late_regular_is_told_so(model, customers):
