@@ -140,19 +140,41 @@ def _spend(window: int) -> tuple[Message, ...]:
     )
 
 
-def _middling(columns: Columns) -> npt.NDArray[np.bool_]:
+def _overdue(columns: Columns) -> npt.NDArray[np.bool_]:
+    return np.asarray(columns["days_since_last"] > columns["gap_mean"])
+
+
+def _fewer(columns: Columns) -> npt.NDArray[np.bool_]:
+    return np.asarray(2 * columns["n_purchases_90"] < columns["n_purchases_180"])
+
+
+def _more(columns: Columns) -> npt.NDArray[np.bool_]:
+    return np.asarray(2 * columns["n_purchases_90"] > columns["n_purchases_180"])
+
+
+def _lower_half(columns: Columns) -> npt.NDArray[np.bool_]:
     share = columns["spend_percentile"]
-    return np.asarray((columns["net_spend_365"] >= 0.5) & (share >= 0.01) & (share <= 0.99))
+    return np.asarray((columns["net_spend_365"] >= 0.5) & (share >= 0.01) & (share < 0.5))
+
+
+def _upper_half(columns: Columns) -> npt.NDArray[np.bool_]:
+    share = columns["spend_percentile"]
+    return np.asarray((columns["net_spend_365"] >= 0.5) & (share >= 0.5) & (share <= 0.99))
 
 
 _WINDOWS = (365, 180, 90, 30)  # the widest that the history covers is the one to speak of
 
 MESSAGES: tuple[Message, ...] = (
     _bought_once("lateness"),
-    Message(
-        "lateness",
-        ("gap_mean", "days_since_last"),
-        "usually buys every {gap_mean:every}; last purchase {days_since_last:days} ago",
+    *(
+        Message(
+            "lateness",
+            ("gap_mean", "days_since_last"),
+            "usually buys every {gap_mean:every}; last purchase {days_since_last:days} ago",
+            when,
+            reads,
+        )
+        for when, reads in ((_overdue, 1), (None, -1))
     ),
     Message("lateness", ("days_since_last",), "last purchase {days_since_last:days} ago"),
     _bought_once("rhythm"),
@@ -166,12 +188,16 @@ MESSAGES: tuple[Message, ...] = (
     _bought_once("frequency"),
     *(message for window in _WINDOWS for message in _frequency(window)),
     Message("frequency", ("n_purchases_all",), "{n_purchases_all:purchases} so far"),
-    Message(
-        "spend",
-        ("net_spend_365", "spend_percentile"),
-        "spent {net_spend_365:money} in the last 365 days, "
-        "more than {spend_percentile:percent} of customers",
-        _middling,
+    *(
+        Message(
+            "spend",
+            ("net_spend_365", "spend_percentile"),
+            "spent {net_spend_365:money} in the last 365 days, "
+            "more than {spend_percentile:percent} of customers",
+            when,
+            reads,
+        )
+        for when, reads in ((_lower_half, 1), (_upper_half, -1))
     ),
     *(message for window in _WINDOWS for message in _spend(window)),
     Message("spend", ("aov_365",), "{aov_365:money} a purchase"),
@@ -182,11 +208,16 @@ MESSAGES: tuple[Message, ...] = (
         _less_than("n_purchases_180", 0.5),
         reads=1,
     ),
-    Message(
-        "trend",
-        ("n_purchases_90", "n_purchases_180"),
-        "{n_purchases_90:purchases} in the last 90 days, {before:count} in the 90 days before",
-        derived={"before": lambda c: c["n_purchases_180"] - c["n_purchases_90"]},
+    *(
+        Message(
+            "trend",
+            ("n_purchases_90", "n_purchases_180"),
+            "{n_purchases_90:purchases} in the last 90 days, {before:count} in the 90 days before",
+            when,
+            reads,
+            derived={"before": lambda c: c["n_purchases_180"] - c["n_purchases_90"]},
+        )
+        for when, reads in ((_fewer, 1), (_more, -1), (None, 0))
     ),
     Message("basket", ("n_products_365",), "{n_products_365:products} in the last 365 days"),
     Message(

@@ -72,8 +72,8 @@ def test_what_reads_the_same_is_said_once():
 @pytest.mark.parametrize(
     ("feature", "values", "text"),
     [
-        ("days_since_last", {"days_since_last": 1.0, "gap_mean": 1.0},
-         "Usually buys every day; last purchase 1 day ago"),
+        ("days_since_last", {"days_since_last": 2.0, "gap_mean": 1.0},
+         "Usually buys every day; last purchase 2 days ago"),
         ("days_since_last", {"gap_mean": np.nan}, "Last purchase 64 days ago"),
         ("gap_mean", {"gap_mean": np.nan}, "Gap_mean is not known"),
         ("n_purchases_365", {"n_purchases_365": 1.0}, "1 purchase in the last 365 days"),
@@ -168,3 +168,24 @@ def test_no_customers_and_fewer_groups_than_reasons():
     assert empty.text.shape == (0, 3)
     one = explain(np.ones((1, 1)), {"a": np.ones(1)}, {"a": "a"}, np.array([False]))
     assert one.code.tolist() == [["a", "", ""]]
+
+
+@pytest.mark.parametrize(
+    ("feature", "values", "worries"),
+    [
+        ("days_since_last", {"days_since_last": 46.0, "gap_mean": 4.0}, True),
+        ("days_since_last", {"days_since_last": 3.0, "gap_mean": 30.0}, False),
+        ("net_spend_365", {"net_spend_365": 598.0, "spend_percentile": 0.97}, False),
+        ("net_spend_365", {"net_spend_365": 12.0, "spend_percentile": 0.1}, True),
+        ("n_purchases_90", {"n_purchases_90": 1.0, "n_purchases_180": 5.0}, True),
+        ("n_purchases_90", {"n_purchases_90": 4.0, "n_purchases_180": 5.0}, False),
+    ],
+)
+def test_being_late_is_no_good_sign_and_buying_much_no_worry(feature, values, worries):
+    groups = {"days_since_last": "lateness", "net_spend_365": "spend", "n_purchases_90": "trend"}
+    columns = {name: np.array([value]) for name, value in values.items()}
+    for raises in (True, False):
+        weight = np.array([[0.5 if raises else -0.5]])
+        group = {feature: groups[feature]}
+        found = explain(weight, columns, group, np.array([not raises]))
+        assert (found.code[0, 0] != "") == (raises == worries)
