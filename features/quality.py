@@ -53,6 +53,10 @@ _REMEDIES = {
 }
 """What to say when a reason costs the table most of its rows."""
 
+_TOTALS_FROM = 20
+_TOTALS_SHARE = 0.9
+"""How many orders of several rows, and what share of them with equal rows, call for a warning."""
+
 
 @dataclass(frozen=True)
 class TableQuality:
@@ -208,6 +212,7 @@ def validate(
         f"CREATE TABLE {quote(raw.name)} AS SELECT {columns} FROM {typed} WHERE reason IS NULL"  # noqa: S608
     )
     _count_kept(con, raw.name, parsed, policies, kept)
+    notes += _repeated_totals(con, raw.name, parsed)
     unreadable = _count_unreadable(con, table, parsed, typed)
     accepted = _count(con, quote(raw.name))
     for temporary in (staged, typed):
@@ -387,6 +392,27 @@ def _count_kept(
         )
 
 
+def _repeated_totals(
+    con: duckdb.DuckDBPyConnection, name: str, parsed: Mapping[str, Parsed]
+) -> list[str]:
+    """A warning where the amount of a line looks like the total of its order."""
+    if name != "transactions" or "order_id" not in parsed:
+        return []
+    row = con.execute(
+        "SELECT count(*), count(*) FILTER (same) FROM (SELECT min(amount) = max(amount) AS same "
+        "FROM transactions WHERE order_id IS NOT NULL AND amount > 0 "
+        "GROUP BY customer_id, order_id HAVING count(*) > 1)"
+    ).fetchall()[0]
+    orders, same = int(row[0]), int(row[1])
+    if orders < _TOTALS_FROM or same < orders * _TOTALS_SHARE:
+        return []
+    return [
+        f"in {same:,} of {orders:,} orders with several rows, every row has the same amount; if "
+        "that is the total of the order, it is counted once a row: map amount to the amount of "
+        "the line"
+    ]
+
+
 def _check_usable(
     con: duckdb.DuckDBPyConnection,
     raw: RawTable,
@@ -415,7 +441,8 @@ def _check_usable(
                 "number": 'Map another column, or state decimal = "," if numbers are written so.',
             }.get(TABLES[raw.name].column(name).kind, "Map another column.")
             raise SchemaError(
-                f"{raw.origin}: {bad:,} of {rows:,} values of {expression.shown!r} cannot be read "
+                f"{raw.origin}: {bad:,} of {rows - counts.get(f'no_{name}', 0):,} values of "
+                f"{expression.shown!r} cannot be read "
                 f"as {name}{example}.",
                 hint,
             )

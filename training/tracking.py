@@ -194,7 +194,7 @@ class Tracking:
     """An MLflow store and an experiment in it.
 
     Args:
-        tracking_uri: For instance `sqlite:////home/me/shop/mlflow.db` or a server's address.
+        tracking_uri: For instance `sqlite:////srv/shop/mlflow.db` or a server's address.
         experiment: Name of the experiment; made when it is not there.
     """
 

@@ -321,9 +321,14 @@ def _time_of_text(form: TimeFormat, timezone: str) -> str:
         codes = form.stated.replace("%%", "")
         return zoned_sql(parsed, timezone) if "%z" in codes or "%Z" in codes else parsed
     noon, spaced = literal(r"(?i)[ ]*([ap])\.?m\.?$"), literal(r" \1m")
-    noted = f"regexp_replace(v, {noon}, {spaced})"
+    fraction, point = literal(r"(:\d{2}),(\d)"), literal(r"\1.\2")
+    noted = f"regexp_replace(regexp_replace(v, {noon}, {spaced}), {fraction}, {point})"
     iso, dashes = literal(r"^(\d{4})[/.](\d{1,2})[/.]"), literal(r"\1-\2-")
     tidy = f"regexp_replace(regexp_replace({noted}, {iso}, {dashes}), {literal(',[ ]*')}, ' ')"
+    # The engine wants the offset close to the time and takes Z only as a capital.
+    utc, blank, kept = literal(r" ?(Z|UTC|GMT)$"), literal(r" ([+-][0-9:]+)$"), literal(r"\1")
+    instant = f"regexp_replace(upper({tidy}), {utc}, '+00')"
+    instant = f"TRY_CAST(regexp_replace({instant}, {blank}, {kept}) AS TIMESTAMPTZ)"
     digits = "rpad(regexp_replace(v, '[^0-9]', '', 'g'), 14, '0')"
     clocks = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"]
     named = [
@@ -333,7 +338,7 @@ def _time_of_text(form: TimeFormat, timezone: str) -> str:
     ]
     branches = [
         (r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d+)?)?", "TRY_CAST(v AS TIMESTAMP)"),
-        (_ISO + _OFFSET, zoned_sql(f"TRY_CAST({tidy} AS TIMESTAMPTZ)", timezone)),
+        (_ISO + _OFFSET, zoned_sql(instant, timezone)),
         (r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*m\.?", _strptime(tidy, ["%Y-%m-%d" + c for c in clocks])),
         (_ISO, f"TRY_CAST({tidy} AS TIMESTAMP)"),
         (_COMPACT, f"try_strptime({digits}, '%Y%m%d%H%M%S')"),

@@ -273,6 +273,30 @@ def test_times_with_an_offset_become_the_shops_time(tmp_path):
     assert [row[1] for row in rows(ledger)] == ["2024-07-02 00:30", "2024-07-01 23:30"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-07-01 23:30:00 +0100",  # as Shopify writes it
+        "2024-07-01 23:30:00 +01:00",
+        "2024-07-01 23:30 +01",
+        "2024-07-01T23:30:00.250+0100",
+        "2024-07-01 22:30:00 Z",
+        "2024-07-01T22:30:00z",
+        "2024-07-01 22:30:00UTC",
+        "2024-07-01 22:30:00,250 gmt",
+    ],
+)
+def test_offsets_are_read_however_they_are_set(tmp_path, written):
+    ledger, _ = read(tmp_path, HEADER + f'a,"{written}",5\n', timezone="Europe/Berlin")
+    assert [row[1] for row in rows(ledger)] == ["2024-07-02 00:30"]
+
+
+@pytest.mark.parametrize("written", ["2024-07-31 10:30:15,250", "31/07/2024 10:30:15,250"])
+def test_seconds_may_have_a_decimal_comma(tmp_path, written):
+    ledger, _ = read(tmp_path, HEADER + f'a,"{written}",5\n')
+    assert [row[1] for row in rows(ledger)] == ["2024-07-31 10:30"]
+
+
 def test_raw_columns_named_like_the_quarantines_own_are_kept_apart(tmp_path):
     _, quarantine = read(
         tmp_path, "customer_id,date,amount,reason\na,2024-01-31,5,gift\nb,2024-01-31,,none\n"
