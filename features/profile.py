@@ -298,7 +298,7 @@ def _gate(
             "history_days",
             history,
             MIN_HISTORY_DAYS,
-            f"The history covers {history:,} days.",
+            f"The history covers {history:,} day{'' if history == 1 else 's'}.",
             "Slow buyers cannot be told from lost ones in so short a time; export all orders.",
         ),
         _horizon_check(ledger, horizon_days, gap_days),
@@ -306,16 +306,18 @@ def _gate(
     if churn:
         latest = churn[-1]
         fewer = min(latest.churned, latest.customers - latest.churned)
-        checks.append(
-            _at_least(
-                "outcomes",
-                fewer,
-                MIN_OUTCOMES,
-                f"At the cutoff {latest.cutoff}, {latest.churned:,} of {latest.customers:,} "
-                f"customers did not buy in the {horizon_days} days that follow.",
-                "Almost everyone did the same, so there is nothing to tell apart; choose a "
-                "horizon nearer to the usual time between purchases.",
+        words = (
+            f"At the cutoff {latest.cutoff}, {latest.churned:,} of {latest.customers:,} "
+            f"customers did not buy in the {horizon_days} days that follow."
+        )
+        if fewer < MIN_OUTCOMES:
+            words += (
+                f" At least {MIN_OUTCOMES} who buy and {MIN_OUTCOMES} who do not are needed to "
+                "tell them apart; take in more customers, or choose a horizon nearer to the "
+                "usual time between purchases."
             )
+        checks.append(
+            GateCheck("outcomes", fewer, MIN_OUTCOMES, fewer >= MIN_OUTCOMES, words=words)
         )
     recent = ledger.last_day - dt.timedelta(days=reach)
     long = [gap for gap in gaps if gap.days >= 7 and gap.last >= recent]

@@ -406,11 +406,12 @@ def _repeated_totals(
     orders, same = int(row[0]), int(row[1])
     if orders < _TOTALS_FROM or same < orders * _TOTALS_SHARE:
         return []
-    return [
+    note = (
         f"in {same:,} of {orders:,} orders with several rows, every row has the same amount; if "
         "that is the total of the order, it is counted once a row: map amount to the amount of "
         "the line"
-    ]
+    )
+    return [note]
 
 
 def _check_usable(

@@ -122,6 +122,8 @@ _CUSTOMER = Column(
         "user",
         "client",
         "customeremail",
+        "billingemail",
+        "emailbilling",
         "email",
     ),
 )
@@ -199,6 +201,7 @@ _TABLES = (
                     "lineamount",
                     "linetotal",
                     "ordertotal",
+                    "ordertotalamount",
                     "ordervalue",
                     "totalprice",
                     "totalsales",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -82,8 +83,15 @@ def build_snapshot(ledger: Ledger, window: ObservationWindow, *, labels: bool = 
         The snapshot.
 
     Raises:
-        NotEnoughDataError: Nobody bought anything before the cutoff.
+        NotEnoughDataError: Nobody bought anything before the cutoff, or it lies later than
+            the day after the last transaction.
     """
+    if window.cutoff > ledger.last_day + dt.timedelta(days=1):
+        raise NotEnoughDataError(
+            f"The cutoff {window.cutoff} is after the end of the data: the last transaction is "
+            f"of {ledger.last_day}.",
+            "Choose an earlier cutoff. Later, days without data would count as silence.",
+        )
     labels = labels and window.is_closed(ledger.last_day)
     query = snapshot_expression(
         ledger.transactions, window, ledger.purchase_unit, labels=labels, days=ledger.days

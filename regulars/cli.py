@@ -77,7 +77,9 @@ def demo(folder: Path, customers: int, seed: int) -> None:
 @app.command()
 @click.argument("folder", type=_FOLDER, default=Path())
 @click.option(
-    "--transactions", type=_FILE, help="The file of orders or order lines; columns are read off it."
+    "--transactions",
+    type=_FILE,
+    help="The file of orders or order lines, or a quoted glob; columns are read off it.",
 )
 @click.option("--force", is_flag=True, help="Replace a regulars.toml that is there already.")
 def init(folder: Path, transactions: Path | None, force: bool) -> None:
@@ -123,7 +125,14 @@ def check(config_path: Path, as_json: bool) -> None:
     ledger = open_configured_ledger(config)
     found = profile(ledger, horizon_days=config.churn.horizon_days, gap_days=config.churn.gap_days)
     if as_json:
-        console.show_json({"quality": ledger.quality.to_dict(), "profile": found.to_dict()})
+        quality = ledger.quality
+        console.show_json(
+            {
+                "quality": quality.to_dict(),
+                "skipped": quality.skipped,
+                "profile": found.to_dict(),
+            }
+        )
         return
     from .show import show_profile, show_quality
 

@@ -59,7 +59,8 @@ def write_config(folder: Path, transactions: Path | None, *, force: bool) -> tup
 
     Args:
         folder: Made if it is not there.
-        transactions: The user's file of orders or order lines; its columns are recognised.
+        transactions: The user's file of orders or order lines, or a glob of such files; the
+            columns (of the first) are recognised.
         force: Replace a file that is there.
 
     Returns:
@@ -92,7 +93,7 @@ def _transactions(folder: Path, file: Path | None) -> tuple[list[str], list[str]
         lines = ['from = "orders.csv"         # a file, a glob such as "orders/*.parquet"']
         lines += [f'# {column} = "..."' for column in table.required]
         return lines, ["Columns with common names will be recognised; map the others by hand."]
-    columns = raw_columns(file)
+    columns = raw_columns(_one_of(file))
     found = {
         standard: _plain(expression)
         for standard, expression in recognise("transactions", columns).items()
@@ -101,16 +102,37 @@ def _transactions(folder: Path, file: Path | None) -> tuple[list[str], list[str]
     if len(missing) == len(table.required):
         raise SchemaError(
             f"{file} does not look like transactions: its columns are {', '.join(columns)}.",
-            f"Needed: {', '.join(table.required)}. Write regulars.toml by hand if they are "
-            "there under other names.",
+            f"Needed: {', '.join(table.required)}. If they are there under other names, run "
+            "`regulars init` without --transactions and name the file and its columns in "
+            "regulars.toml.",
         )
-    source = os.path.relpath(file.resolve(), folder.resolve()).replace(os.sep, "/")
+    place = file.parent.resolve() / file.name  # a link keeps its own name
+    source = os.path.relpath(place, folder.resolve()).replace(os.sep, "/")
     lines = [f"from = {_quoted(source)}"]
     lines += [f"{standard} = {_quoted(raw)}" for standard, raw in found.items()]
-    lines += [f'{column} = "?"  # no column was recognised: say which' for column in missing]
+    lines += [f'# {column} = "..."  # not recognised: say which column' for column in missing]
+    if missing:
+        listed = ", ".join(" ".join(column.split()) for column in columns)
+        lines += ["# columns found: " + "".join(filter(str.isprintable, listed))]
     said = [f"{standard} is read from {raw}" for standard, raw in found.items()]
     said += [f"{column}: no column recognised; say which in regulars.toml" for column in missing]
     return lines, said
+
+
+def _one_of(file: Path) -> Path:
+    """The file whose columns are read: the first where a glob was given."""
+    if file.suffix.lower() in (".duckdb", ".db"):
+        raise InputError(
+            f"{file} is a database.",
+            f'Run `regulars init` without --transactions and set url = "duckdb:///{file.name}" '
+            "in regulars.toml.",
+        )
+    if file.exists() or not any(sign in file.name for sign in "*?["):
+        return file
+    found = sorted(path for path in file.parent.glob(file.name) if path.is_file())
+    if not found:
+        raise InputError(f"No file matches {file}.", "Name a CSV or Parquet file, or a glob.")
+    return found[0]
 
 
 def _plain(expression: str) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
     from training.result import TrainingResult
+    from training.tracking import Tracking
 
     from .config import Config
 
@@ -17,6 +18,7 @@ __all__ = [
     "Scores",
     "backtest_models",
     "open_configured_ledger",
+    "open_tracking",
     "render_report",
     "score_customers",
     "train_models",
@@ -46,15 +48,25 @@ def open_configured_ledger(config: "Config") -> "Ledger":
     )
 
 
+def open_tracking(config: "Config") -> "Tracking":
+    """The tracking store, checked; what is logged to it carries the configuration as a tag."""
+    from training.tracking import Tracking
+
+    # Addresses may hold passwords, and say nothing of what a model was made from.
+    said = config.model_dump_json(exclude={"mlflow": True, "source": {"url"}})
+    tracking = Tracking(config.mlflow.tracking_uri, config.mlflow.experiment, tags={"config": said})
+    tracking.check()
+    return tracking
+
+
 def train_models(
     config: "Config", ledger: "Ledger", what: str, *, seed: int
 ) -> "list[TrainingResult]":
     """Train `churn`, `clv` or `all`, in that order; one result each."""
     from training.churn import ChurnSettings, train_churn
     from training.clv import ClvSettings, train_clv
-    from training.tracking import Tracking
 
-    tracking = Tracking(config.mlflow.tracking_uri, config.mlflow.experiment)
+    tracking = open_tracking(config)
     results = []
     if what in ("churn", "all"):
         churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)

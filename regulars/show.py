@@ -43,6 +43,8 @@ def show_quality(quality: "QualityReport", quarantine: Path) -> None:
     if reasons:
         console.show_table("Set aside", ["table", "reason", "rows"], reasons)
         console.say(f"The rows themselves, with file and row number: {quarantine}")
+    for name, why in quality.skipped.items():
+        console.say(f"{name} is not used: {why}")
     for name, table in quality.tables.items():
         for standard, raw in table.recognised.items():
             if standard != raw:
@@ -72,7 +74,7 @@ def show_profile(profile: "Profile") -> None:
         ["  with a purchase", profile.buyers],
         ["  with one purchase only", f"{profile.one_time_share:.1%}"],
         ["purchases", profile.purchases],
-        ["history", f"{profile.first_day} to {profile.last_day}, {profile.history_days:,} days"],
+        ["history", f"{profile.first_day} to {profile.last_day}, {_days(profile.history_days)}"],
         ["returns", f"{profile.returns:,} ({profile.returned_share:.1%} of sales)"],
         [
             "without a customer",
@@ -101,6 +103,10 @@ def show_profile(profile: "Profile") -> None:
         ["check", "met", "what it means"],
         [[check.check.replace("_", " "), check.ok, check.words] for check in profile.gate],
     )
+
+
+def _days(count: int) -> str:
+    return f"{count:,} day{'' if count == 1 else 's'}"
 
 
 def show_training(result: "TrainingResult") -> None:

@@ -239,7 +239,7 @@ def _version(client: MlflowClient, name: str, alias: str, uri: str) -> ModelVers
         others = ", ".join(f"{key} (version {value})" for key, value in registered.aliases.items())
         raise InputError(
             f"No version of {name} is the {alias}" + (f"; there is {others}." if others else "."),
-            "Run `regulars train`, or name one with `regulars promote`.",
+            "Run `regulars train`, or set the alias on the model's page in the MLflow UI.",
         )
     return client.get_model_version(name, str(version))
 

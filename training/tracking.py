@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import numpy as np
@@ -40,7 +43,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+from sqlalchemy.exc import SQLAlchemyError
 
+from features.errors import InputError
 from features.window import ObservationWindow
 from models import artifact
 from models.base import SavableModel
@@ -190,17 +195,25 @@ class Run:
         self.tag({MLFLOW_RUN_NOTE: markdown})
 
 
+def _without_password(uri: str) -> str:
+    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", uri)
+
+
 class Tracking:
     """An MLflow store and an experiment in it.
 
     Args:
         tracking_uri: For instance `sqlite:////srv/shop/mlflow.db` or a server's address.
         experiment: Name of the experiment; made when it is not there.
+        tags: Put on every run and version, for instance the configuration.
     """
 
-    def __init__(self, tracking_uri: str, experiment: str) -> None:
+    def __init__(
+        self, tracking_uri: str, experiment: str, tags: Mapping[str, str] | None = None
+    ) -> None:
         self.tracking_uri = tracking_uri
         self.experiment = experiment
+        self.tags = dict(tags or {})
         self._client: MlflowClient | None = None
         self._experiment_id = ""
 
@@ -213,6 +226,43 @@ class Tracking:
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
             self._client = MlflowClient(self.tracking_uri, self.tracking_uri)
         return self._client
+
+    def check(self) -> None:
+        """Open the store and the experiment, before long work is done for them.
+
+        Raises:
+            InputError: The store cannot be reached or is none, or the experiment has no name.
+        """
+        if not self.experiment.strip():
+            raise InputError(
+                "The experiment has no name.", 'Write [mlflow] experiment = "regulars".'
+            )
+        hint = "Correct tracking_uri in [mlflow] or MLFLOW_TRACKING_URI"
+        if self.tracking_uri.startswith("sqlite:///"):
+            folder = Path(self.tracking_uri.removeprefix("sqlite:///")).resolve().parent
+            if not folder.is_dir():
+                raise InputError(
+                    f"There is no folder {folder} for the MLflow database.", f"{hint}."
+                )
+        elif self.tracking_uri.startswith(("http://", "https://")):
+            # MLflow itself would try for minutes.
+            server = urlsplit(self.tracking_uri)
+            port = server.port or (443 if server.scheme == "https" else 80)
+            try:
+                socket.create_connection((server.hostname or "", port), timeout=10).close()
+            except OSError:
+                raise InputError(
+                    f"The MLflow server {_without_password(self.tracking_uri)} does not answer.",
+                    f"Start it, or c{hint[1:]}.",
+                ) from None
+        try:
+            self.experiment_id  # noqa: B018
+        except (MlflowException, SQLAlchemyError) as problem:
+            raise InputError(
+                f"The MLflow store {_without_password(self.tracking_uri)} cannot be opened: "
+                f"{str(problem).splitlines()[0]}",
+                f"{hint}: sqlite:///mlflow.db, or the address of an MLflow server.",
+            ) from None
 
     @property
     def experiment_id(self) -> str:
@@ -256,7 +306,8 @@ class Tracking:
             params: Settings, shown side by side on the Compare page.
         """
         client = self.client
-        about = {"candidate": candidate, "family": family, "training_id": training_id, **tags}
+        about = {"candidate": candidate, "family": family, "training_id": training_id}
+        about |= {**self.tags, **tags}
         named = {MLFLOW_SOURCE_NAME: "regulars", **_git_tags(), **about}
         opened = client.create_run(
             self.experiment_id,
@@ -347,7 +398,7 @@ class Tracking:
                 name,
                 f"models:/{run.model_id}",
                 run_id=run.run_id,
-                tags={key: _text(value) for key, value in tags.items()},
+                tags={key: _text(value) for key, value in {**self.tags, **tags}.items()},
                 description=description,
                 model_id=run.model_id,
             )

@@ -110,7 +110,13 @@ def sniff(path: Path, shown: str, settings: TableSettings) -> Dialect:
         ) from None
     _check_text(sample, shown)
     encoding, notes = _encoding(path, sample, shown, settings.encoding)
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+    try:
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+    except UnicodeError:
+        raise SchemaError(
+            f"{shown} is not written in {encoding}.",
+            "State the encoding it was exported with, or leave encoding out.",
+        ) from None
     text = text.removeprefix("\ufeff")
     lines = re.split(r"\r\n|\n|\r", text)
     if not whole and len(lines) > 2:
@@ -243,8 +249,8 @@ def _separator(lines: Sequence[str], shown: str) -> str:
             raise SchemaError(
                 f"{shown} has no separator between its columns; they seem to be aligned with "
                 f"blanks: {lines[0]!r}.",
-                'Set separator = "whitespace" (and header = false with column_names = [...] '
-                "when the first row is data).",
+                'Under its table in regulars.toml, set separator = "whitespace" (and header = '
+                "false with column_names = [...] when the first row is data).",
             )
     return best
 

@@ -98,3 +98,11 @@ def test_one_row_is_enough_to_be_described(amount):
     found = profile(ledger(["2024-01-01"], amounts=amount), horizon_days=30)
     json.dumps(found.to_dict(), allow_nan=False)
     assert found.buyers == (amount > 0)
+
+
+def test_too_few_on_one_side_is_not_called_almost_everyone():
+    days = pd.date_range("2023-01-01", periods=400)
+    found = profile(ledger(days, [f"c{i % 40}" for i in range(400)]), horizon_days=90)
+    outcomes = {check.check: check for check in found.gate}["outcomes"]
+    assert not outcomes.ok
+    assert "At least 50 who buy and 50 who do not" in outcomes.words

@@ -297,6 +297,18 @@ def test_seconds_may_have_a_decimal_comma(tmp_path, written):
     assert [row[1] for row in rows(ledger)] == ["2024-07-31 10:30"]
 
 
+def test_an_order_total_on_every_line_is_pointed_out(tmp_path):
+    head = "customer_id,date,amount,order_id,sku\n"
+    orders = [(f"c{i},2024-01-{i:02d}", 10 + i, f"o{i}") for i in range(1, 26)]
+    totals = [f"{who},{amount},{order},{sku}\n" for who, amount, order in orders for sku in "xy"]
+    notes = read(tmp_path, head + "".join(totals))[0].quality.tables["transactions"].notes
+    assert any("in 25 of 25 orders" in note and "total of the order" in note for note in notes)
+    lines = [f"{who},{amount + (sku == 'x')},{order},{sku}\n" for who, amount, order in orders
+             for sku in "xy"]  # fmt: skip
+    notes = read(tmp_path, head + "".join(lines))[0].quality.tables["transactions"].notes
+    assert not any("total of the order" in note for note in notes)
+
+
 def test_raw_columns_named_like_the_quarantines_own_are_kept_apart(tmp_path):
     _, quarantine = read(
         tmp_path, "customer_id,date,amount,reason\na,2024-01-31,5,gift\nb,2024-01-31,,none\n"

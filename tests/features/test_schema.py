@@ -32,6 +32,10 @@ from features.schema import TABLES, recognise
             },
         ),
         (["CustomerID", "Date", "Revenue"], {"amount": '"Revenue"', "timestamp": '"Date"'}),
+        (  # a WooCommerce export: guests share the user id 0, so the address tells them apart
+            ["Order Date", "Customer User ID", "Email (Billing)", "Order Total Amount"],
+            {"customer_id": '"Email (Billing)"', "amount": '"Order Total Amount"'},
+        ),
         (["gender", "tenure"], {}),
     ],
 )

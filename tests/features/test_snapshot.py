@@ -51,6 +51,13 @@ def test_labels_exist_only_once_the_horizon_is_over(shop: Ledger) -> None:
     assert build_snapshot(shop, late).labels is None
 
 
+def test_days_without_data_are_no_silence(shop: Ledger) -> None:
+    latest = shop.last_day + dt.timedelta(days=1)
+    assert len(build_snapshot(shop, ObservationWindow(FIRST, latest)).features) == 5
+    with pytest.raises(NotEnoughDataError, match="after the end of the data"):
+        build_snapshot(shop, ObservationWindow(FIRST, latest + dt.timedelta(days=1)))
+
+
 def test_labels_can_be_left_out(shop: Ledger) -> None:
     window = ObservationWindow(FIRST, dt.date(2023, 6, 1))
     plain = build_snapshot(shop, window, labels=False)
@@ -89,7 +96,7 @@ def test_the_unit_of_the_ledger_decides_what_is_counted() -> None:
         }
     )
     ledger = Ledger.from_frames(frame)
-    window = ObservationWindow(dt.date(2024, 1, 1), dt.date(2024, 3, 1))
+    window = ObservationWindow(dt.date(2024, 1, 1), dt.date(2024, 1, 2))
     by_order = Ledger(ledger.con, ledger.tables, ledger.quality, purchase_unit="order")
     assert build_snapshot(ledger, window).rfm["frequency"].tolist() == [0]
     assert build_snapshot(by_order, window).rfm["frequency"].tolist() == [1]

@@ -94,6 +94,7 @@ CASES = [
     Case("no such database", ("shop.duckdb",), config='[source]\nurl = "duckdb:///shop.duckdb"\n'),
     Case("not a database", ("shop.duckdb",), config='[source]\nurl = "duckdb:///shop.duckdb"\n', files={"shop.duckdb": b"no database" * 500}),
     Case("wrong separator", ("orders.csv", "separator"), config=_table('separator = ";"'), files=GOOD),
+    Case("stated encoding that is not the file's", ("orders.csv", "utf-16"), config=_table('encoding = "utf-16"'), files=_orders(ledger() + "x")),
     # The columns
     Case("missing column", ("customer_id", "orders.csv"), files=_orders("when,amount\n2024-01-01,5\n")),
     Case("unknown column", ("Amuont", "amount"), config=_table('amount = "Amuont"'), files=GOOD),
@@ -122,6 +123,16 @@ CASES = [
     Case("output folder that cannot be written", ("/proc",), ("snapshot", "--cutoff", "2024-06-01", "-o", "/proc/s.csv"), files=GOOD),
     Case("unknown model", ("churm",), ("train", "churm"), files=GOOD),
     Case("configuration exists", ("--force",), ("init",), files=GOOD),
+    Case("cutoff after the data", ("2031-01-01", "end of the data"), ("snapshot", "--cutoff", "2031-01-01", "-o", "s.csv"), files=GOOD),
+    Case("database as transactions", ("shop.duckdb is a database", "url ="), ("init", "--transactions", "shop.duckdb", "new"), config="", files={"shop.duckdb": b""}),
+    Case("glob of nothing", ("No file matches",), ("init", "--transactions", "orders/*.csv", "new"), config=""),
+    # The tracking store
+    Case("store that is a folder", ("mlruns", "tracking_uri"), ("train", "churn"), config=_table('[mlflow]\ntracking_uri = "mlruns"'), files=GOOD),
+    Case("store of an unknown kind", ("foo://bar",), ("train", "churn"), config=_table('[mlflow]\ntracking_uri = "foo://bar"'), files=GOOD),
+    Case("store that is no database", ("mlflow.db",), ("train", "churn"), files={**GOOD, "mlflow.db": "no database" * 500}),
+    Case("store in no folder", ("nowhere",), ("train", "churn"), config=_table('[mlflow]\ntracking_uri = "sqlite:///nowhere/m.db"'), files=GOOD),
+    Case("server that does not answer", ("127.0.0.1:9", "does not answer"), ("train", "churn"), config=_table('[mlflow]\ntracking_uri = "http://127.0.0.1:9"'), files=GOOD),
+    Case("experiment without a name", ("experiment",), ("train", "churn"), config=_table('[mlflow]\nexperiment = " "'), files=GOOD),
     # The list to score
     Case("no list", ("list.csv",), ("score", "list.csv", "-o", "s.csv"), files=GOOD),
     Case("empty list", ("list.csv",), ("score", "list.csv", "-o", "s.csv"), files={**GOOD, "list.csv": "customer_id\n"}),
