@@ -6,12 +6,16 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 import datetime as dt
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -275,31 +279,65 @@ def run(arguments: list[str]) -> int:
         warnings.simplefilter("ignore")
     for noisy in ("mlflow", "alembic", "pymc", "pytensor", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    try:
-        with reporting(console.reporter()):
-            app.main(args=arguments, prog_name="regulars", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except InputError as problem:
-        click.echo(f"Error: {problem}", err=True)
-        return 2
-    except click.ClickException as problem:
-        problem.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; earlier output is untouched.", err=True)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is wrong.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        return 0
-    except Exception as problem:
-        from models.base import ModelError
-
-        if isinstance(problem, ModelError):
+    with _interrupts() as interrupted:
+        try:
+            with reporting(console.reporter()):
+                app.main(args=arguments, prog_name="regulars", standalone_mode=False)
+        except click.exceptions.Exit as done:
+            return done.exit_code
+        except InputError as problem:
+            if interrupted.is_set():
+                return _say_interrupted()
             click.echo(f"Error: {problem}", err=True)
             return 2
-        traceback.print_exc()
-        click.echo("This is a defect of Regulars, not of your data. Please report it.", err=True)
-        return 1
+        except click.ClickException as problem:
+            problem.show()
+            return 2
+        except (click.Abort, KeyboardInterrupt):
+            return _say_interrupted()
+        except BrokenPipeError:
+            # The reader of our output went away (`| head`): nothing is wrong.
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+            return 0
+        except Exception as problem:
+            from models.base import ModelError
+
+            if interrupted.is_set():  # the engine answers Ctrl-C with an error of its own
+                return _say_interrupted()
+            if isinstance(problem, ModelError):
+                click.echo(f"Error: {problem}", err=True)
+                return 2
+            traceback.print_exc()
+            click.echo(
+                "This is a defect of Regulars, not of your data. Please report it.", err=True
+            )
+            return 1
     return 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Note a Ctrl-C, whatever a library makes of the `KeyboardInterrupt` that it raises."""
+    seen = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.set()
+        signal.default_int_handler(number, frame)
+
+    usual = signal.default_int_handler
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not usual
+    ):
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _say_interrupted() -> int:
+    click.echo("Interrupted; earlier output is untouched.", err=True)
+    return 130

@@ -75,6 +75,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _PYFUNC = _ROOT / "serving" / "pyfunc.py"
 _MODELS = _ROOT / "models"
 _URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+_OPENINGS = 20  # of a store that another process is making, a second apart
 _TEXT_LIMIT = 5000  # MLflow's limit on the length of a tag of a run or a model version
 
 
@@ -255,14 +256,21 @@ class Tracking:
                     f"The MLflow server {_without_password(self.tracking_uri)} does not answer.",
                     f"Start it, or c{hint[1:]}.",
                 ) from None
-        try:
-            self.experiment_id  # noqa: B018
-        except (MlflowException, SQLAlchemyError) as problem:
-            raise InputError(
-                f"The MLflow store {_without_password(self.tracking_uri)} cannot be opened: "
-                f"{str(problem).splitlines()[0]}",
-                f"{hint}: sqlite:///mlflow.db, or the address of an MLflow server.",
-            ) from None
+        for attempt in range(_OPENINGS):
+            try:
+                self.experiment_id  # noqa: B018
+                return
+            except (MlflowException, SQLAlchemyError) as problem:
+                # Another process is making the same new store: it will be there in a moment.
+                if "already exists" in str(problem) and attempt < _OPENINGS - 1:
+                    self._client = None
+                    time.sleep(1)
+                    continue
+                raise InputError(
+                    f"The MLflow store {_without_password(self.tracking_uri)} cannot be opened: "
+                    f"{str(problem).splitlines()[0]}",
+                    f"{hint}: sqlite:///mlflow.db, or the address of an MLflow server.",
+                ) from None
 
     @property
     def experiment_id(self) -> str:

@@ -427,6 +427,9 @@ def _sample(
             target_accept=accept,
         )
         z = np.asarray(trace.posterior["z"].values)
+        if z.shape[:2] != (_CHAINS, draws) or not np.isfinite(z).all():
+            # nutpie takes Ctrl-C for "enough" and returns the draws made so far.
+            raise KeyboardInterrupt
         divergences = int(np.asarray(trace.sample_stats["diverging"].values).sum())
         steps = int(np.asarray(trace.sample_stats["n_steps"].values).sum())
         by_chain = {str(i): z[..., i] for i in range(k)}

@@ -8,6 +8,7 @@ import datetime as dt
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -188,6 +189,20 @@ def test_a_defect_of_ours_is_told_apart_from_bad_input(shop, capsys, monkeypatch
     monkeypatch.setattr("regulars.config.load_config", broken)
     assert run(["check"]) == 1
     assert "defect of Regulars" in capsys.readouterr().err
+
+
+def test_an_interrupt_that_a_library_turns_into_an_error_is_no_defect(shop, capsys, monkeypatch):
+    def engine(path: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("Query interrupted") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("regulars.config.load_config", engine)
+    assert run(["check"]) == 130
+    assert capsys.readouterr().err == "Interrupted; earlier output is untouched.\n"
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_installed_command_exits_with_the_same_code(tmp_path):

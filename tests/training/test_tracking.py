@@ -4,6 +4,7 @@ import os
 
 import mlflow
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from training.tracking import Tracking
 
@@ -71,3 +72,18 @@ def test_no_run_is_left_open(untouched, other):
     with other.here():
         pass
     assert mlflow.active_run() is None
+
+
+def test_a_store_that_another_process_is_making_is_waited_for(untouched, other):
+    answers = [OperationalError("CREATE TABLE", {}, Exception("table t already exists")), None]
+
+    def lookup(self, name):
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    untouched.setattr("training.tracking.time.sleep", lambda seconds: None)
+    untouched.setattr("mlflow.MlflowClient.get_experiment_by_name", lookup)
+    untouched.setattr("mlflow.MlflowClient.create_experiment", lambda self, name, place: "7")
+    other.check()
+    assert (other.experiment_id, answers) == ("7", [])
