@@ -6,7 +6,7 @@ Pareto/NBD Model", Marketing Science 24(2), 275-284; cited as FHL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import ClassVar
 
@@ -100,44 +100,54 @@ class BetaGeoNBD(PurchaseModel):
         exposure = float(nodes.weight @ nodes.T)
         return {"r": 0.5, "alpha": 0.5 * exposure / purchases, "a": 1.0, "b": 3.0}
 
-    def _log_likelihood(
-        self, parameters: FloatArray, nodes: Histories
-    ) -> tuple[FloatArray, Callable[[], FloatArray]]:
+    def _log_likelihood(self, parameters: FloatArray, nodes: Histories) -> tuple[float, FloatArray]:
         # FHL eq. 6 in logarithms. With n = x chances to leave (x + 1 for the modified model):
         #   lnG(r+x) - lnG(r) + r ln alpha + lnB(a, b+n) - lnB(a, b)
         #   + ln[(alpha+T)^-(r+x) + a/(b+n-1) (alpha+tx)^-(r+x)], the last term only for n > 0.
-        r, alpha, a, b = parameters
-        x, group, by_group = nodes.by_frequency
+        level, cells = nodes.levels, parameters.shape[1]
+        r, alpha, a, b = parameters[:, level.cell]
+        x, weight = level.frequency, level.weight
         n = x + self.first_chance
-        by_x = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + n) - betaln(a, b)
-        shape = r + nodes.frequency
-        chances = nodes.frequency + self.first_chance
-        could_leave = chances > 0
-        log_T, log_tx = np.log(alpha + nodes.T), np.log(alpha + nodes.recency)
-        base = np.where(could_leave, b + chances - 1.0, 1.0)
-        odds = np.where(could_leave, np.log(a / base) + shape * (log_T - log_tx), -np.inf)
+        value = float(
+            weight
+            @ (gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + n) - betaln(a, b))
+        )
+        base = np.where(n > 0, b + n - 1.0, 1.0)
+        end = digamma(a + b) - digamma(a + b + n)
+        by_level = np.stack(
+            [
+                digamma(r + x) - digamma(r) + np.log(alpha),
+                r / alpha,
+                end,
+                end + digamma(b + n) - digamma(b),
+            ]
+        )
+        with np.errstate(divide="ignore"):
+            odds_at = np.where(n > 0, np.log(a / base), -np.inf)
+        at = level.place
+        shape, alpha_at = (r + x)[at], alpha[at]
+        log_T, log_tx = np.log(alpha_at + nodes.T), np.log(alpha_at + nodes.recency)
+        odds = odds_at[at] + shape * (log_T - log_tx)
         softplus = np.maximum(odds, 0.0) + np.log1p(np.exp(-np.abs(odds)))
-        value = by_x[group] - shape * log_T + softplus
-
-        def gradient() -> FloatArray:
-            weight = nodes.weight
-            total = weight.sum()
-            dropped = weight * expit(odds)
-            inverse_T = 1.0 / (alpha + nodes.T)
-            step = 1.0 / (alpha + nodes.recency) - inverse_T
-            end = digamma(a + b) - digamma(a + b + n)
-            return np.array(
-                [
-                    by_group @ (digamma(r + x) - digamma(r))
-                    + total * np.log(alpha)
-                    - weight @ log_T
-                    + dropped @ (log_T - log_tx),
-                    total * r / alpha - (weight * shape) @ inverse_T - (dropped * shape) @ step,
-                    by_group @ end + dropped.sum() / a,
-                    by_group @ (end + digamma(b + n) - digamma(b)) - dropped @ (1.0 / base),
-                ]
-            )
-
+        value += float(nodes.weight @ (softplus - shape * log_T))
+        dropped = expit(odds)
+        inverse_T = 1.0 / (alpha_at + nodes.T)
+        step = 1.0 / (alpha_at + nodes.recency) - inverse_T
+        by_node = np.stack(
+            [
+                dropped * (log_T - log_tx) - log_T,
+                -shape * (inverse_T + dropped * step),
+                dropped / a[at],
+                -dropped / base[at],
+            ]
+        )
+        gradient = np.stack(
+            [
+                np.bincount(level.cell, weight * lev, minlength=cells)
+                + np.bincount(nodes.cell, nodes.weight * node, minlength=cells)
+                for lev, node in zip(by_level, by_node, strict=True)
+            ]
+        )
         return value, gradient
 
     def _alive(

@@ -106,12 +106,16 @@ class PurchaseModel(ABC):
     # what a model has to say
 
     @abstractmethod
-    def _log_likelihood(
-        self, parameters: FloatArray, nodes: Histories
-    ) -> tuple[FloatArray, Callable[[], FloatArray]]:
-        """Log-likelihood of each node, (n,), and a function for its gradient.
+    def _log_likelihood(self, parameters: FloatArray, nodes: Histories) -> tuple[float, FloatArray]:
+        """Weighted log-likelihood of the nodes, and its gradient by the parameters.
 
-        The gradient is that of the weighted sum by the parameters, (k,).
+        Args:
+            parameters: (k, cells) in the order of `names`; column `nodes.cell[i]` holds for
+                node i.
+            nodes: Weighted histories.
+
+        Returns:
+            The sum over nodes of weight x log-likelihood, and its gradient, (k, cells).
         """
 
     @abstractmethod
@@ -126,11 +130,15 @@ class PurchaseModel(ABC):
     def _alive(
         self, draws: Mapping[str, FloatArray], x: FloatArray, recency: FloatArray, T: FloatArray
     ) -> FloatArray:
-        """Probability of being alive at T; histories (n, 1), draws (d,), result (n, d)."""
+        """Probability of being alive at T, (n, d).
+
+        Histories have shape (n, 1). A parameter has shape (d,), or (n, d) where it differs
+        between customers.
+        """
 
     @abstractmethod
     def _future(self, draws: Mapping[str, FloatArray], x: float, T: FloatArray) -> Future:
-        """The future of customers alive at T with frequency x; T has shape (n,)."""
+        """The future of customers alive at T with frequency x; T has shape (n,), draws as above."""
 
     @abstractmethod
     def _newcomer(self, draws: Mapping[str, FloatArray]) -> tuple[FloatArray, Future]:
@@ -221,13 +229,9 @@ class PurchaseModel(ABC):
         centre, start = self._prior_centre(mean_T), self._start(nodes)
 
         def log_likelihood(point: FloatArray) -> tuple[float, FloatArray]:
-            parameters = np.exp(np.clip(point, -200.0, 200.0))
-            total, slope = 0.0, np.zeros(len(parameters))
-            for chunk in nodes.chunks:
-                value, gradient = self._log_likelihood(parameters, chunk)
-                total += float(chunk.weight @ value)
-                slope += gradient()
-            return total, slope * parameters
+            parameters = np.exp(np.clip(point, -200.0, 200.0))[:, None]
+            value, gradient = self._log_likelihood(parameters, nodes)
+            return value, (gradient * parameters)[:, 0]
 
         k = len(self.names)
         return Target(
@@ -266,8 +270,8 @@ class PurchaseModel(ABC):
     def log_likelihood(self, rfm: pd.DataFrame) -> float:
         """Weighted log-likelihood of the histories at the posterior mean of the parameters."""
         nodes = compress(check_histories(rfm))
-        point = np.array([self.parameters[name] for name in self.names])
-        return float(nodes.weight @ self._log_likelihood(point, nodes)[0])
+        point = np.array([[self.parameters[name]] for name in self.names])
+        return self._log_likelihood(point, nodes)[0]
 
     # predictions
 

@@ -20,6 +20,7 @@ from .formulas import FloatArray
 
 __all__ = [
     "Histories",
+    "Levels",
     "check_all_spend",
     "check_histories",
     "check_spend",
@@ -27,9 +28,24 @@ __all__ = [
     "distinct",
 ]
 
-# 64 kB an array: the arrays of one likelihood evaluation stay in the second-level cache.
-_CHUNK = 8192
 _SHOWN = ("frequency", "recency", "T", "monetary_value", "first_value")
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Distinct pairs of frequency and cell, shape (levels,).
+
+    Attributes:
+        frequency: Repeat purchases.
+        cell: Column of the parameters.
+        weight: Customers of each level.
+        place: Level of each entry, shape (entries,).
+    """
+
+    frequency: FloatArray
+    cell: npt.NDArray[np.intp]
+    weight: FloatArray
+    place: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -40,34 +56,37 @@ class Histories:
         frequency: Repeat purchases, whole numbers, shape (n,).
         recency: First to last purchase, weeks.
         T: First purchase to cutoff, weeks.
-        weight: Customers an entry stands for.
+        weight: Customers an entry stands for; negative on a grid that stands for many (`grid`).
+        cell: Which parameters hold for an entry: a column of the (parameters, cells) array that
+            the likelihood is asked with. All 0 where one set holds for everybody.
     """
 
     frequency: FloatArray
     recency: FloatArray
     T: FloatArray
     weight: FloatArray
+    cell: npt.NDArray[np.intp]
 
     def __len__(self) -> int:
         """Number of entries."""
         return len(self.frequency)
 
     @cached_property
-    def chunks(self) -> tuple[Histories, ...]:
-        """The entries in runs that fit the processor's cache."""
-        return tuple(
-            Histories(*(values[i : i + _CHUNK] for values in self._arrays()))
-            for i in range(0, len(self), _CHUNK)
+    def levels(self) -> Levels:
+        """The distinct (frequency, cell): what the costly special functions depend on."""
+        rows, place = distinct(np.column_stack([self.frequency, self.cell.astype(float)]))
+        weight = np.bincount(place, self.weight, minlength=len(rows)).astype(float)
+        return Levels(rows[:, 0].copy(), rows[:, 1].astype(np.intp), weight, place)
+
+    def at(self, rows: npt.NDArray[np.intp] | slice) -> Histories:
+        """Some of the entries."""
+        return Histories(
+            self.frequency[rows],
+            self.recency[rows],
+            self.T[rows],
+            self.weight[rows],
+            self.cell[rows],
         )
-
-    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        return self.frequency, self.recency, self.T, self.weight
-
-    @cached_property
-    def by_frequency(self) -> tuple[FloatArray, npt.NDArray[np.intp], FloatArray]:
-        """Distinct frequencies, each entry's place among them, and their summed weights."""
-        x, place = np.unique(self.frequency, return_inverse=True)
-        return x, place, np.bincount(place, self.weight, minlength=len(x)).astype(float)
 
 
 def _column(rfm: pd.DataFrame, name: str) -> FloatArray:
@@ -150,7 +169,7 @@ def check_histories(rfm: pd.DataFrame) -> Histories:
         "recency is above 0 though frequency is 0",
         "A customer without repeat purchases has recency 0.",
     )
-    return Histories(x, recency, T, _weight(rfm))
+    return Histories(x, recency, T, _weight(rfm), np.zeros(len(rfm), dtype=np.intp))
 
 
 def check_spend(rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -213,7 +232,9 @@ def distinct(keys: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
 
 def compress(histories: Histories) -> Histories:
     """Merge identical histories into one entry with the summed weight; the likelihood is equal."""
-    keys = np.column_stack([histories.frequency, histories.T, histories.recency])
+    h = histories
+    keys = np.column_stack([h.cell.astype(float), h.frequency, h.T, h.recency])
     rows, place = distinct(keys)
-    weight = np.bincount(place, histories.weight, minlength=len(rows)).astype(float)
-    return Histories(rows[:, 0].copy(), rows[:, 2].copy(), rows[:, 1].copy(), weight)
+    weight = np.bincount(place, h.weight, minlength=len(rows)).astype(float)
+    cell, x, T, recency = (np.ascontiguousarray(column) for column in rows.T)
+    return Histories(x, recency, T, weight, cell.astype(np.intp))
