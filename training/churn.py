@@ -33,13 +33,13 @@ from models.baseline import BtydBaseline, DaysSinceLastRule
 from models.btyd.features import btyd_features
 from models.churn import ChurnModel, boosting_rounds
 from training import figures, metrics
+from training.dataset import holdout
 from training.promote import RULE, promote
 from training.result import TrainingResult
+from training.run import Run
+from training.signature import double_signature
 from training.tracking import (
-    Run,
     Tracking,
-    double_signature,
-    holdout,
     markdown_table,
     new_training_id,
     regulars_version,

@@ -46,14 +46,13 @@ from training.clv_candidates import (
 )
 from training.clv_holdout import holdout_window, weekly_purchases
 from training.clv_pictures import log_diagnostics, log_pictures
+from training.dataset import Holdout, holdout
 from training.promote import RULE, promote
 from training.result import TrainingResult
+from training.run import Run
+from training.signature import double_signature
 from training.tracking import (
-    Holdout,
-    Run,
     Tracking,
-    double_signature,
-    holdout,
     markdown_table,
     new_training_id,
     regulars_version,

@@ -10,7 +10,7 @@ from models.clv import CustomerLifetimeValue
 from training import figures, metrics
 from training.clv_candidates import Forecast
 from training.clv_holdout import WeeklyPurchases
-from training.tracking import Run
+from training.run import Run
 
 __all__ = ["log_diagnostics", "log_pictures"]
 

@@ -21,7 +21,8 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from models.base import ModelError
-from training.tracking import CHAMPION, Holdout, Tracking
+from training.dataset import Holdout
+from training.tracking import CHAMPION, Tracking
 
 __all__ = ["RULE", "Decision", "promote"]
 

@@ -7,8 +7,6 @@ are aggregates, and input examples are made up or medians.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,20 +16,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
     LoggedModelOutput,
     Metric,
     Param,
@@ -41,25 +33,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
-from features.window import ObservationWindow
 from models import artifact
 from models.base import SavableModel
-from training.figures import pixels
+from training.run import Run, text
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "REQUIREMENTS",
-    "Holdout",
-    "Run",
     "Tracking",
-    "double_signature",
-    "holdout",
     "markdown_table",
     "new_training_id",
     "regulars_version",
@@ -76,124 +62,6 @@ _PYFUNC = _ROOT / "serving" / "pyfunc.py"
 _MODELS = _ROOT / "models"
 _URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _OPENINGS = 20  # of a store that another process is making, a second apart
-_TEXT_LIMIT = 5000  # MLflow's limit on the length of a tag of a run or a model version
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """A dataset by name and digest only.
-
-    Attributes:
-        name: For instance `churn_test`.
-        digest: 32 hexadecimal digits; equal for equal customers, outcomes and windows.
-        facts: Aggregates that describe it: windows, counts, rates.
-    """
-
-    name: str
-    digest: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def holdout(name: str, window: ObservationWindow, labels: pd.DataFrame) -> Holdout:
-    """Describe the customers and outcomes that candidates are measured on.
-
-    The digest is the start of the SHA-256 of the label window, the customers and what they
-    did. Features are not part of it: two models that see different features are compared
-    fairly on the same outcomes. (MLflow's own digest reads the first 10,000 rows only.)
-
-    Args:
-        name: Name of the dataset.
-        window: What was observed and what was to be foretold.
-        labels: churned, future_purchases, future_spend on the index of customers.
-    """
-    ordered = labels.sort_index()
-    said = json.dumps(
-        [str(window.cutoff), str(window.label_start), str(window.label_end), *ordered.columns]
-    )
-    digest = hashlib.sha256(said.encode())
-    for customer in ordered.index.astype(str):
-        text = customer.encode()
-        digest.update(len(text).to_bytes(4, "little") + text)
-    digest.update(np.ascontiguousarray(ordered.to_numpy(np.float64)).tobytes())
-    return Holdout(
-        name,
-        digest.hexdigest()[:32],
-        {
-            "cutoff": str(window.cutoff),
-            "label_start": str(window.label_start),
-            "label_end": str(window.label_end),
-            "customers": len(ordered),
-            "churned": int(ordered["churned"].sum()),
-            "purchases": int(ordered["future_purchases"].sum()),
-        },
-    )
-
-
-class Run:
-    """One candidate's run. Made by `Tracking.run`."""
-
-    def __init__(self, client: MlflowClient, run_id: str, model_id: str) -> None:
-        self._client = client
-        self.run_id = run_id
-        self.model_id = model_id
-        self.has_model_files = False
-
-    def measure(
-        self, metrics: Mapping[str, float], on: Holdout | None = None, step: int = 0
-    ) -> None:
-        """Log metrics; those measured on a holdout are tied to it and to the model."""
-        now = int(time.time() * 1000)
-        tie = {"model_id": self.model_id}
-        if on is not None:
-            tie |= {"dataset_name": on.name, "dataset_digest": on.digest}
-        found = [
-            Metric(name, float(value), now, step, run_id=self.run_id, **tie)
-            for name, value in metrics.items()
-            if np.isfinite(value)
-        ]
-        for start in range(0, len(found), 500):
-            self._client.log_batch(self.run_id, metrics=found[start : start + 500])
-
-    def uses(self, dataset: Holdout, context: str) -> None:
-        """Note that the run used a dataset, for instance in the context `test`."""
-        self._client.log_inputs(
-            self.run_id,
-            [
-                DatasetInput(
-                    Dataset(
-                        name=dataset.name,
-                        digest=dataset.digest,
-                        source_type="code",
-                        source=json.dumps({"tags": {"mlflow.source.name": "regulars"}}),
-                        profile=json.dumps(dict(dataset.facts)),
-                    ),
-                    [InputTag("mlflow.data.context", context)],
-                )
-            ],
-        )
-
-    def figure(self, name: str, figure: Figure) -> None:
-        """Log a figure twice: as a file for the Compare page, as an image for the charts."""
-        image = pixels(figure)
-        self._client.log_image(self.run_id, image, f"{name}.png")
-        self._client.log_image(self.run_id, image, key=name, step=0)
-
-    def table(self, name: str, table: pd.DataFrame | Mapping[str, Any]) -> None:
-        """Log an aggregate table as `<name>.json`."""
-        frame = pd.DataFrame(table)
-        # Text of MLflow's tables is plain objects; NaN is not JSON.
-        plain = frame.astype(object).where(frame.notna(), None)
-        self._client.log_table(self.run_id, plain, f"{name}.json")
-
-    def tag(self, tags: Mapping[str, Any]) -> None:
-        """Set tags on the run."""
-        self._client.log_batch(
-            self.run_id, tags=[RunTag(key, _text(value)) for key, value in tags.items()]
-        )
-
-    def describe(self, markdown: str) -> None:
-        """Set the description that the run's page opens with."""
-        self.tag({MLFLOW_RUN_NOTE: markdown})
 
 
 def _without_password(uri: str) -> str:
@@ -320,10 +188,10 @@ class Tracking:
         opened = client.create_run(
             self.experiment_id,
             run_name=f"{family} {candidate} {training_id}",
-            tags={key: _text(value) for key, value in named.items()},
+            tags={key: text(value) for key, value in named.items()},
         )
         run_id = opened.info.run_id
-        plain = {key: _text(value) for key, value in params.items()}
+        plain = {key: text(value) for key, value in params.items()}
         try:
             client.log_batch(run_id, params=[Param(key, value) for key, value in plain.items()])
             model = client.create_logged_model(
@@ -331,7 +199,7 @@ class Tracking:
                 name=f"{family}-{candidate}".replace("_", "-"),
                 source_run_id=run_id,
                 params=plain,
-                tags={key: _text(value) for key, value in about.items()},
+                tags={key: text(value) for key, value in about.items()},
                 model_type=family,
             )
             run = Run(client, run_id, model.model_id)
@@ -406,7 +274,7 @@ class Tracking:
                 name,
                 f"models:/{run.model_id}",
                 run_id=run.run_id,
-                tags={key: _text(value) for key, value in {**self.tags, **tags}.items()},
+                tags={key: text(value) for key, value in {**self.tags, **tags}.items()},
                 description=description,
                 model_id=run.model_id,
             )
@@ -485,35 +353,10 @@ class Tracking:
             parent,
             metrics=[Metric(name, float(v), now, 0) for name, v in metrics.items()],
             tags=[
-                RunTag(MLFLOW_RUN_NOTE, _text(f"{before}\n\n{note}".strip())),
-                *(RunTag(key, _text(value)) for key, value in tags.items()),
+                RunTag(MLFLOW_RUN_NOTE, text(f"{before}\n\n{note}".strip())),
+                *(RunTag(key, text(value)) for key, value in tags.items()),
             ],
         )
-
-
-def double_signature(
-    inputs: Sequence[str], outputs: pd.DataFrame, params: Mapping[str, float] | None = None
-) -> ModelSignature:
-    """A signature whose inputs and parameters are all double.
-
-    Args:
-        inputs: Input columns. A whole number in one of them is still a double.
-        outputs: A frame such as the model returns; text columns become string.
-        params: Parameters with their defaults.
-    """
-    kinds = {
-        name: DataType.double if pd.api.types.is_numeric_dtype(column) else DataType.string
-        for name, column in outputs.items()
-    }
-    return ModelSignature(
-        inputs=Schema([ColSpec(DataType.double, name) for name in inputs]),
-        outputs=Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()]),
-        params=ParamSchema(
-            [ParamSpec(name, DataType.double, float(value)) for name, value in params.items()]
-        )
-        if params
-        else None,  # type: ignore[arg-type]
-    )
 
 
 def new_training_id() -> str:
@@ -557,8 +400,3 @@ def _git_tags() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return {MLFLOW_GIT_COMMIT: done.stdout.strip()}
-
-
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 3] + "..."

@@ -7,8 +7,9 @@ import pytest
 
 from features.window import ObservationWindow
 from models.base import ModelError
+from training.dataset import Holdout, holdout
 from training.promote import promote
-from training.tracking import CHAMPION, Holdout, Tracking, holdout
+from training.tracking import CHAMPION, Tracking
 
 NAME = "regulars-churn"
 TEST = Holdout("churn_test", "a" * 32, {"cutoff": "2024-06-01"})

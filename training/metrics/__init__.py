@@ -13,11 +13,17 @@ which puts together what a run logs.
 """
 
 from training.metrics.amount import bias, mae, nmae, rmse
-from training.metrics.distribution import coverage, crps, pit_ks, randomised_pit
-from training.metrics.named import churn_metrics, clv_metrics, purchase_metrics
+from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
+from training.metrics.named import (
+    churn_metrics,
+    clv_metrics,
+    distribution_metrics,
+    purchase_metrics,
+)
 from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate, reliability_table
 from training.metrics.profit import ProfitMaximum, empc, mpc
 from training.metrics.ranking import (
+    correlation,
     cumulative_gain,
     decile_table,
     lift_at,
@@ -34,12 +40,15 @@ __all__ = [
     "brier",
     "churn_metrics",
     "clv_metrics",
+    "correlation",
     "coverage",
     "crps",
     "cumulative_gain",
     "decile_table",
+    "distribution_metrics",
     "ece",
     "empc",
+    "held",
     "lift_at",
     "log_loss",
     "mae",

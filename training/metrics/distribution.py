@@ -5,14 +5,32 @@ import numpy.typing as npt
 
 from training.metrics.inputs import pair
 
-__all__ = ["coverage", "crps", "pit_ks", "randomised_pit"]
+__all__ = ["coverage", "crps", "held", "pit_ks", "randomised_pit"]
 
 
-def coverage(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> float:
+def coverage(pit: npt.ArrayLike, level: float = 0.90) -> float:
+    """Share of outcomes inside the central predictive interval of a level.
+
+    Counts and zero-heavy money have no interval that holds exactly 90 %: one that starts at
+    zero holds every zero, and coverage by "inside or not" is above the level for a perfect
+    forecast. Read off randomised PIT values, it equals the level if the forecast is right.
+
+    Args:
+        pit: Randomised PIT values, one an outcome.
+        level: Probability of the interval.
+
+    >>> coverage([0.01, 0.2, 0.5, 0.97], 0.90)
+    0.5
+    """
+    values = np.asarray(pit, dtype=np.float64)
+    edge = 0.5 * (1.0 - level)
+    return float(((values >= edge) & (values <= 1.0 - edge)).mean())
+
+
+def held(y: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> float:
     """Share of customers whose outcome lies in [low, high], ends included.
 
-    With many zeros an interval that starts at zero holds all of them, so coverage above
-    the nominal level is no fault by itself; `pit_ks` looks at the whole distribution.
+    What a reader of the interval sees: at least the nominal level, and above it with many zeros.
     """
     actual, lower = pair(y, low)
     _, upper = pair(y, high)

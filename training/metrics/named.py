@@ -4,10 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from training.metrics.amount import bias, mae, nmae, rmse
-from training.metrics.distribution import coverage, crps, pit_ks, randomised_pit
+from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
 from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
 from training.metrics.profit import empc
 from training.metrics.ranking import (
+    correlation,
     lift_at,
     normalised_gini,
     pr_auc,
@@ -16,7 +17,7 @@ from training.metrics.ranking import (
     top_share,
 )
 
-__all__ = ["churn_metrics", "clv_metrics", "purchase_metrics"]
+__all__ = ["churn_metrics", "clv_metrics", "distribution_metrics", "purchase_metrics"]
 
 
 def churn_metrics(y: npt.ArrayLike, p: npt.ArrayLike, prefix: str = "churn") -> dict[str, float]:
@@ -46,22 +47,24 @@ def churn_metrics(y: npt.ArrayLike, p: npt.ArrayLike, prefix: str = "churn") -> 
 
 
 def purchase_metrics(
-    y: npt.ArrayLike, predicted: npt.ArrayLike, draws: npt.ArrayLike | None = None
+    y: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    draws: npt.ArrayLike | None = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """All measures of expected purchases, under the names every run uses.
 
     Args:
         y: Purchases in the holdout.
         predicted: Expected purchases.
-        draws: (n, m) predictive draws of the count; without them no `crps`.
+        draws: (n, m) predictive draws of the count; without them no measures of the whole
+            distribution.
+        seed: Seed of the randomised PIT.
 
     Returns:
-        `purchases/mae`, `rmse`, `bias` and, with draws, `crps`. Undefined ones are left out.
+        `purchases/<measure>` for the measures of `clv_metrics`.
     """
-    found = {"mae": mae(y, predicted), "rmse": rmse(y, predicted), "bias": bias(y, predicted)}
-    if draws is not None:
-        found["crps"] = crps(y, draws)
-    return {f"purchases/{name}": value for name, value in found.items() if np.isfinite(value)}
+    return _amount_metrics("purchases", y, predicted, draws, seed)
 
 
 def clv_metrics(
@@ -75,26 +78,58 @@ def clv_metrics(
     Args:
         y: Value that came.
         predicted: Expected value, same money.
-        draws: (n, m) predictive draws of the value; without them no `coverage`, `pit_ks`.
+        draws: (n, m) predictive draws of the value; without them no measures of the whole
+            distribution.
         seed: Seed of the randomised PIT.
 
     Returns:
-        `clv/mae`, `nmae`, `rmse`, `bias`, `spearman`, `gini`, `top_decile_share` and, with
-        draws, `coverage_50`, `coverage_90`, `pit_ks`. Undefined ones are left out.
+        `clv/mae`, `nmae`, `rmse`, `bias`, `correlation`, `spearman`, `gini`,
+        `top_decile_share` and, with draws, `crps`, `coverage_50`, `coverage_90`, `held_90`,
+        `pit_ks`. Undefined ones are left out.
     """
+    return _amount_metrics("clv", y, predicted, draws, seed)
+
+
+def _amount_metrics(
+    prefix: str,
+    y: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    draws: npt.ArrayLike | None,
+    seed: int,
+) -> dict[str, float]:
     found = {
         "mae": mae(y, predicted),
         "nmae": nmae(y, predicted),
         "rmse": rmse(y, predicted),
         "bias": bias(y, predicted),
+        "correlation": correlation(y, predicted),
         "spearman": spearman(y, predicted),
         "gini": normalised_gini(y, predicted),
         "top_decile_share": top_share(y, predicted),
     }
     if draws is not None:
-        sample = np.asarray(draws, dtype=np.float64)
-        quantiles = np.quantile(sample, [0.05, 0.25, 0.75, 0.95], axis=1)
-        found["coverage_50"] = coverage(y, quantiles[1], quantiles[2])
-        found["coverage_90"] = coverage(y, quantiles[0], quantiles[3])
-        found["pit_ks"] = pit_ks(randomised_pit(y, sample, np.random.default_rng(seed)))
-    return {f"clv/{name}": value for name, value in found.items() if np.isfinite(value)}
+        found |= distribution_metrics(y, draws, seed)
+    return {f"{prefix}/{name}": value for name, value in found.items() if np.isfinite(value)}
+
+
+def distribution_metrics(y: npt.ArrayLike, draws: npt.ArrayLike, seed: int) -> dict[str, float]:
+    """Measures of a whole predictive distribution, from draws of it.
+
+    Args:
+        y: n outcomes.
+        draws: (n, m) predictive draws.
+        seed: Seed of the randomised PIT.
+
+    Returns:
+        `crps`, `coverage_50`, `coverage_90`, `held_90`, `pit_ks`.
+    """
+    sample = np.asarray(draws, dtype=np.float64)
+    pit = randomised_pit(y, sample, np.random.default_rng(seed))
+    low, high = np.quantile(sample, [0.05, 0.95], axis=1)
+    return {
+        "crps": crps(y, sample),
+        "coverage_50": coverage(pit, 0.50),
+        "coverage_90": coverage(pit, 0.90),
+        "held_90": held(y, low, high),
+        "pit_ks": pit_ks(pit),
+    }

@@ -7,6 +7,7 @@ from scipy import stats
 from training.metrics.inputs import Array, labels, pair
 
 __all__ = [
+    "correlation",
     "cumulative_gain",
     "decile_table",
     "groups_by_score",
@@ -131,13 +132,18 @@ def decile_table(y: npt.ArrayLike, p: npt.ArrayLike, groups: int = 10) -> dict[s
     }
 
 
+def correlation(y: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Pearson's correlation of forecast and outcome; `nan` when either side is constant."""
+    actual, forecast = pair(y, predicted)
+    if np.ptp(actual) == 0 or np.ptp(forecast) == 0:
+        return float("nan")
+    return float(np.corrcoef(actual, forecast)[0, 1])
+
+
 def spearman(y: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     """Rank correlation with mid-ranks for ties; `nan` when either side is constant."""
     actual, forecast = pair(y, predicted)
-    a, b = stats.rankdata(actual), stats.rankdata(forecast)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    return correlation(stats.rankdata(actual), stats.rankdata(forecast))
 
 
 def _gini(y: Array, score: Array) -> float:

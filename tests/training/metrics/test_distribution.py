@@ -27,7 +27,19 @@ def test_pit_of_a_right_forecast_is_uniform_even_for_counts():
     assert metrics.pit_ks(wrong) > 0.3
 
 
-def test_coverage_counts_the_ends():
-    assert metrics.coverage([0.0, 1.0, 5.0, 9.0], [0.0] * 4, [5.0] * 4) == 0.75
+def test_coverage_of_a_right_forecast_is_its_level_where_most_outcomes_are_zero():
+    rng = np.random.default_rng(5)
+    rate = rng.gamma(0.1, 2.0, 8000)
+    y = rng.poisson(rate).astype(float)
+    draws = rng.poisson(rate[:, None], (8000, 99)).astype(float)
+    pit = metrics.randomised_pit(y, draws, rng)
+    for level in (0.5, 0.9):
+        assert metrics.coverage(pit, level) == pytest.approx(level, abs=0.02)
+    low, high = np.quantile(draws, [0.05, 0.95], axis=1)
+    assert metrics.held(y, low, high) > 0.95  # every zero lies inside
+
+
+def test_held_counts_the_ends():
+    assert metrics.held([0.0, 1.0, 5.0, 9.0], [0.0] * 4, [5.0] * 4) == 0.75
     with pytest.raises(ValueError, match="low <= high"):
-        metrics.coverage([0.0], [1.0], [0.0])
+        metrics.held([0.0], [1.0], [0.0])
