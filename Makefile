@@ -4,6 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # OpenMP threads that spin while they wait cost a factor of 200 on a busy machine.
 export OMP_WAIT_POLICY := passive
+export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: help setup demo test format lint types imports pytest bench lock clean

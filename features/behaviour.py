@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from features.basket import basket_features, basket_sums, product_counts
 from features.expressions import at_most, counted, days_before, ratio, when, within
 from features.purchases import customer_days, purchases_in
-from features.rfm import weeks
+from features.recent_spend import RECENT_COLUMNS, recent_features, recent_sums
+from features.rfm import log_gap_units, log_gaps, weeks
 from features.rhythm import (
     gap_distribution,
     gap_statistics,
@@ -35,7 +36,10 @@ __all__ = ["RFM_COLUMNS", "WINDOWS", "behaviour"]
 WINDOWS = (30, 90, 180, 365)
 """Lengths in days of the windows that end at the cutoff."""
 
-RFM_COLUMNS = ("frequency", "recency", "T", "monetary_value", "first_value")
+RFM_COLUMNS = (
+    *("frequency", "recency", "T", "monetary_value", "first_value", "log_gaps"),
+    *RECENT_COLUMNS,
+)
 
 
 def behaviour(
@@ -65,6 +69,7 @@ def behaviour(
         **_purchase_sums(bought, window),
         **rhythm_sums(bought, window),
         **trend_sums(bought, window),
+        **recent_sums(bought, window),
     )
     customers = customers.mutate(
         days_since_last=days_before(customers.last_day, window),
@@ -100,6 +105,7 @@ def _purchase_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.
         "first_day": bought.day.min(),
         "last_day": bought.day.max(),
         "value": bought.value.sum(),
+        "log_gap_units": log_gap_units(bought.gap).sum(),
         "first_value": bought.value.sum(where=bought.previous_day.isnull()),
         "largest_365": bought.value.max(where=year),
         **{f"purchases_{w}": bought.count(where=within(bought.day, window, w)) for w in WINDOWS},
@@ -140,4 +146,6 @@ def _rfm(customers: ir.Table) -> dict[str, ir.Value]:
         "T": weeks(c.tenure_days),
         "monetary_value": ratio(c.value - c.first_value, repeats).fill_null(0.0),
         "first_value": c.first_value,
+        "log_gaps": log_gaps(c.log_gap_units, repeats),
+        **recent_features(c),
     }

@@ -28,6 +28,8 @@ FORMAT_VERSION = 1
 KINDS: Mapping[str, tuple[str, str]] = {
     "churn": (".churn", "ChurnModel"),
     "clv": (".clv", "CustomerLifetimeValue"),
+    "clv_learned": (".hybrid", "LearnedLifetimeValue"),
+    "clv_stack": (".ensemble", "StackedLifetimeValue"),
 }
 """Model kind -> the module and the class that read it, imported only when asked for."""
 

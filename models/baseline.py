@@ -16,7 +16,14 @@ from scipy.optimize import isotonic_regression
 
 from .base import CHURN_PROBABILITY, ModelError
 
-__all__ = ["BtydBaseline", "DaysSinceLastRule", "PastRateContinues", "Zero"]
+__all__ = [
+    "BtydBaseline",
+    "DaysSinceLastRule",
+    "HiatusRule",
+    "PastRateContinues",
+    "SameWindowLastYear",
+    "Zero",
+]
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,104 @@ class PastRateContinues:
         if self.target == "spend":
             out = out * _column(features, "monetary_value")
         return pd.Series(out, index=features.index, name=self.target)
+
+
+@dataclass(frozen=True)
+class HiatusRule:
+    """Who has been silent for too long is gone; the others go on as before.
+
+    The rule of managers that Wuebben and von Wangenheim (2008, "Instant Customer Base Analysis:
+    Managerial Heuristics Often Get It Right", Journal of Marketing 72(3)) held against
+    buy-till-you-die models, with the hiatus learned on an earlier cutoff.
+
+    Args:
+        hiatus_days: Days of silence after which a customer counts as gone.
+        horizon_days: Days to predict.
+        target: "purchases" for the number of purchases, "spend" for the money.
+
+    Examples:
+        >>> rfm = pd.DataFrame(
+        ...     {"frequency": [4.0, 4.0], "recency": [19.0, 9.0], "T": [20.0, 20.0]}
+        ... )
+        >>> HiatusRule(30, 70).predict(rfm).tolist()
+        [2.0, 0.0]
+    """
+
+    hiatus_days: float
+    horizon_days: float
+    target: Literal["purchases", "spend"] = "purchases"
+
+    @classmethod
+    def fit(
+        cls,
+        rfm: pd.DataFrame,
+        purchases: pd.Series[float],
+        horizon_days: float,
+        target: Literal["purchases", "spend"] = "purchases",
+    ) -> Self:
+        """Learn the hiatus that errs least often on who buys in the horizon.
+
+        Args:
+            rfm: Columns recency and T (weeks) at an earlier cutoff.
+            purchases: Purchases that came in the horizon after it.
+            horizon_days: Its days.
+            target: What to predict.
+
+        Raises:
+            ModelError: A column is missing or has gaps, or the lengths differ.
+        """
+        silent = 7.0 * (_column(rfm, "T") - _column(rfm, "recency"))
+        buys = np.asarray(purchases, dtype=np.float64) > 0
+        if len(silent) != len(buys) or not len(buys):
+            raise ModelError(
+                f"expected as many outcomes as rows, got {len(buys)} and {len(silent)}"
+            )
+        days, code = np.unique(silent.round(), return_inverse=True)
+        back = np.bincount(code, weights=buys)
+        away = np.bincount(code) - back
+        # Right if who is silent for up to the hiatus buys, and who is silent for longer does not.
+        right = np.cumsum(back) + away.sum() - np.cumsum(away)
+        if away.sum() >= right.max():
+            return cls(0.0, horizon_days, target)  # nobody comes back is the better guess
+        return cls(float(days[int(np.argmax(right))]), horizon_days, target)
+
+    def predict(self, features: pd.DataFrame) -> pd.Series[float]:
+        """Predict from an RFM summary: frequency, recency, T (weeks), monetary_value for spend."""
+        silent = 7.0 * (_column(features, "T") - _column(features, "recency"))
+        rate = PastRateContinues(self.horizon_days, self.target).predict(features)
+        return rate.where(silent.round() <= self.hiatus_days, 0.0)
+
+
+@dataclass(frozen=True)
+class SameWindowLastYear:
+    """The same window of the year brings what it brought a year before.
+
+    It takes a year and a window of history. On seasonal trade it is hard to beat on the total.
+
+    Args:
+        target: "purchases" or "spend".
+
+    Examples:
+        >>> frame = pd.DataFrame({"purchases_last_year": [3.0, np.nan]})
+        >>> SameWindowLastYear().predict(frame).tolist()
+        [3.0, 0.0]
+    """
+
+    target: Literal["purchases", "spend"] = "purchases"
+
+    def predict(self, features: pd.DataFrame) -> pd.Series[float]:
+        """Predict.
+
+        Args:
+            features: Column purchases_last_year or spend_last_year: what came in the label
+                window moved back by a year (365 days). Missing where the customer did nothing
+                in it.
+        """
+        name = f"{self.target}_last_year"
+        if name not in features.columns:
+            raise ModelError(f"column {name!r} is missing")
+        values = features[name].to_numpy(dtype=np.float64)
+        return pd.Series(np.nan_to_num(values, nan=0.0), index=features.index, name=self.target)
 
 
 @dataclass(frozen=True)

@@ -198,19 +198,35 @@ def train(what: str, config_path: Path, seed: int, as_json: bool) -> None:
 @app.command()
 @_config_option
 @click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@click.option(
+    "--figures",
+    type=_FOLDER,
+    help="Folder for the pictures. Default: beside the output, named after it.",
+)
 @_seed_option
-def backtest(config_path: Path, output: Path, seed: int) -> None:
+@_json_option
+def backtest(
+    config_path: Path, output: Path, figures: Path | None, seed: int, as_json: bool
+) -> None:
     """Measure every candidate and baseline at rolling cutoffs; writes one long table."""
     from serving.batch import check_output, write_list
 
     from .config import load_config
-    from .jobs import backtest_models, open_configured_ledger
+    from .jobs import backtest_models, open_configured_ledger, write_figures
+    from .show import show_backtest, summarise_backtest
 
     check_output(output)
     config = load_config(config_path)
-    table = backtest_models(config, open_configured_ledger(config), seed=seed)
-    write_list(table, output)
-    console.say(f"Wrote {len(table):,} measurements to {output}.")
+    result = backtest_models(config, open_configured_ledger(config), seed=seed)
+    write_list(result.table, output)
+    folder = figures or output.parent / f"{output.name.split('.')[0]}_figures"
+    pictures = write_figures(result, folder)
+    if as_json:
+        written = {"output": str(output), "figures": [str(path) for path in pictures]}
+        console.show_json({**written, **summarise_backtest(result)})
+        return
+    show_backtest(result)
+    console.say(f"Wrote {len(result.table):,} measurements to {output}, pictures to {folder}.")
 
 
 @app.command()

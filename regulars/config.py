@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ __all__ = [
     "ClvOptions",
     "Config",
     "ConfigError",
+    "CovariateOptions",
     "MlflowOptions",
     "load_config",
     "parse_config",
@@ -44,6 +45,23 @@ class ChurnOptions(_Options):
     gap_days: int = Field(default=0, ge=0, le=365)
 
 
+class CovariateOptions(_Options):
+    """Static attributes that may move a part of the CLV model.
+
+    Attributes:
+        rate: Columns that may move the purchase rate.
+        dropout: Columns that may move the chance of leaving.
+        spend: Columns that may move the value of a purchase.
+    """
+
+    rate: tuple[str, ...] = ()
+    dropout: tuple[str, ...] = ()
+    spend: tuple[str, ...] = ()
+
+
+Prior = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
 class ClvOptions(_Options):
     """How future value is counted.
 
@@ -51,11 +69,22 @@ class ClvOptions(_Options):
         horizon_days: Days after the cutoff that count.
         annual_discount_rate: 0.10 means that money a year from now counts for 1 / 1.10.
         margin: Share of spend that is profit.
+        covariates: Columns of the customers table, or of a customer's first purchase, for the
+            candidate with covariates.
+        segment: Such a column for the candidate with partial pooling by segment.
+        holidays: Country code whose public holidays the calendar candidate knows, such as "GB".
+        priors: Model -> parameter -> median and standard deviation of the logarithm.
+        candidates: Names of the candidates to try; empty for all.
     """
 
     horizon_days: int = Field(default=365, ge=1, le=7300)
     annual_discount_rate: float = Field(default=0.10, ge=0, le=5)
     margin: float = Field(default=1.0, gt=0, le=1)
+    covariates: CovariateOptions = CovariateOptions()
+    segment: str | None = None
+    holidays: str | None = None
+    priors: dict[str, dict[str, Prior]] = Field(default_factory=dict)
+    candidates: tuple[str, ...] = ()
 
 
 class MlflowOptions(_Options):

@@ -2,13 +2,18 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from features.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
+    from training.backtest import Backtest
+    from training.clv_fitting import ClvSettings
     from training.result import TrainingResult
     from training.tracking import Tracking
 
@@ -17,11 +22,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Scores",
     "backtest_models",
+    "clv_settings",
     "open_configured_ledger",
     "open_tracking",
     "render_report",
     "score_customers",
     "train_models",
+    "write_figures",
 ]
 
 
@@ -64,7 +71,7 @@ def train_models(
 ) -> "list[TrainingResult]":
     """Train `churn`, `clv` or `all`, in that order; one result each."""
     from training.churn import ChurnSettings, train_churn
-    from training.clv import ClvSettings, train_clv
+    from training.clv import train_clv
 
     tracking = open_tracking(config)
     results = []
@@ -72,10 +79,7 @@ def train_models(
         churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)
         results.append(train_churn(ledger, churn, seed=seed, tracking=tracking))
     if what in ("clv", "all"):
-        clv = ClvSettings(
-            config.clv.horizon_days, config.clv.annual_discount_rate, config.clv.margin
-        )
-        results.append(train_clv(ledger, clv, seed=seed, tracking=tracking))
+        results.append(train_clv(ledger, clv_settings(config), seed=seed, tracking=tracking))
     return results
 
 
@@ -98,15 +102,48 @@ def render_report(ledger: "Ledger", scores: Scores) -> str:
     return render(ledger, scores.frame, [scores.churn, scores.clv])
 
 
-def backtest_models(config: "Config", ledger: "Ledger", *, seed: int) -> "pd.DataFrame":
-    """Measure every candidate at rolling cutoffs: one long table."""
+def clv_settings(config: "Config") -> "ClvSettings":
+    """What the configuration says of the CLV model."""
+    from training.clv_fitting import ClvSettings
+
+    said = config.clv
+    covariates = {name: value for name, value in said.covariates.model_dump().items() if value}
+    return ClvSettings(
+        said.horizon_days,
+        said.annual_discount_rate,
+        said.margin,
+        covariates=covariates,
+        segment=said.segment,
+        holidays=said.holidays,
+        priors=said.priors,
+        candidates=said.candidates,
+    )
+
+
+def backtest_models(config: "Config", ledger: "Ledger", *, seed: int) -> "Backtest":
+    """Measure every candidate at rolling cutoffs."""
     from training.backtest import backtest
     from training.churn import ChurnSettings
-    from training.clv import ClvSettings
 
-    return backtest(
-        ledger,
-        ChurnSettings(config.churn.horizon_days, config.churn.gap_days),
-        ClvSettings(config.clv.horizon_days, config.clv.annual_discount_rate, config.clv.margin),
-        seed=seed,
-    )
+    churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)
+    return backtest(ledger, churn, clv_settings(config), seed=seed)
+
+
+def write_figures(result: "Backtest", folder: Path) -> list[Path]:
+    """Write the pictures of a backtest to a folder as PNG files; it is made if need be."""
+    from serving.batch import writing
+    from training.clv_backtest import backtest_figures
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(
+            f"{folder} cannot be made: {problem.strerror}.", "Choose a folder you can write to."
+        ) from None
+    written = []
+    for name, figure in backtest_figures(result.clv).items():
+        path = folder / f"{name}.png"
+        with writing(path) as file:
+            figure.savefig(file, format="png")
+        written.append(path)
+    return written

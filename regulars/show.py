@@ -10,18 +10,37 @@ if TYPE_CHECKING:
 
     from features.profile import Profile
     from features.quality import QualityReport
+    from training.backtest import Backtest
     from training.result import TrainingResult
 
     from .config import Config
 
 __all__ = [
+    "show_backtest",
     "show_profile",
     "show_quality",
     "show_scored",
     "show_training",
     "show_where_to_look",
+    "summarise_backtest",
     "summarise_scored",
 ]
+
+_SHOWN = (
+    "churn/roc_auc",
+    "churn/brier",
+    "churn/mean_p_minus_rate",
+    "churn/lift_at_10",
+    "churn/empc",
+    "purchases/rmse",
+    "purchases/bias",
+    "clv/rmse",
+    "clv/bias",
+    "clv/gini",
+    "clv/crps",
+    "clv/coverage_90",
+)
+"""Measures worth a column on a screen; a run has them all."""
 
 
 def show_quality(quality: "QualityReport", quarantine: Path) -> None:
@@ -110,16 +129,59 @@ def _days(count: int) -> str:
 
 
 def show_training(result: "TrainingResult") -> None:
-    """Print the candidates side by side and what became of the winner."""
-    measured = result.metrics.T
-    candidates = [str(candidate) for candidate in measured.columns]
+    """Print how the candidates did and what became of the winner."""
+    measured = result.metrics
+    shown = [name for name in _SHOWN if name in measured.columns]
     console.show_table(
         f"{result.name}: candidates, out of time",
-        ["", *candidates],
-        [[str(name), *measured.loc[name].tolist()] for name in measured.index],
+        ["candidate", *shown],
+        [[str(name), *row] for name, *row in measured[shown].itertuples()],
     )
     state = "champion" if result.promoted else "challenger"
     console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
+
+
+def summarise_backtest(result: "Backtest") -> dict[str, Any]:
+    """The CLV candidates against the past rate, the choice, and what failed."""
+    from training.clv_choice import grades
+
+    graded = grades(result.clv.table)
+    plain = graded.astype(object).where(graded.notna(), None)
+    return {
+        "measurements": len(result.table),
+        "clv": [{"candidate": str(name), **row.to_dict()} for name, row in plain.iterrows()],
+        "choice": result.clv.choice.reason,
+        "failed": dict(result.clv.failed),
+    }
+
+
+def show_backtest(result: "Backtest") -> None:
+    """Print how the candidates of both families did on average."""
+    summary = summarise_backtest(result)
+    console.show_table(
+        "CLV at rolling cutoffs, means; skill is against the rule that the past rate continues",
+        ["candidate", "loss", "skill", "better at", "purchases bias", "value bias", "value Gini"],
+        [
+            [
+                each["candidate"],
+                each["loss"],
+                each["skill"],
+                f"{each['wins']} of {each['cutoffs']}",
+                *(each[name] for name in ("purchases_bias", "value_bias", "value_gini")),
+            ]
+            for each in summary["clv"]
+        ],
+    )
+    console.say(f"Taken: {summary['choice']}")
+    churn = result.table[result.table["family"] == "churn"]
+    if len(churn):
+        mean = churn.pivot_table(index="candidate", columns="metric", values="value")
+        names = [name for name in _SHOWN if name in mean.columns]
+        console.show_table(
+            "Churn at rolling cutoffs, means",
+            ["candidate", *names],
+            [[str(name), *row] for name, *row in mean[names].itertuples()],
+        )
 
 
 def summarise_scored(scored: "pd.DataFrame") -> dict[str, Any]:

@@ -7,7 +7,7 @@ artifacts with it:
 - `model`: the folder that `models.artifact.save` wrote (stock objects and `card.json`). On the
   card of a customer-lifetime-value model, `extra` holds the settings it was trained and judged
   with and the cut points of its value tiers: `horizon_days`, `annual_discount_rate`, `margin`,
-  `value_tiers` (as `Tiers.to_dict` gives them);
+  `cutoff`, `value_tiers` (as `Tiers.to_dict` gives them);
 - `code`: a copy of the source of the `models` package.
 
 That source is imported under a private name made from a hash of its content. An application's
@@ -19,26 +19,36 @@ Imported as `serving.pyfunc` this file only defines things.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import mlflow
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 __all__ = ["CLV_PARAMS", "RegularsModel", "import_source", "source_digest"]
 
-CLV_PARAMS = ("horizon_days", "annual_discount_rate", "margin", "interval")
-"""Parameters of a customer-lifetime-value prediction; left out, the settings on its card hold."""
+CLV_PARAMS = (
+    "horizon_days", "annual_discount_rate", "margin", "interval", "cutoff", "quantiles",
+)  # fmt: skip
+"""Parameters of a customer-lifetime-value prediction; left out, the settings on its card hold.
+
+`cutoff` is the day that T was counted to, as text such as "2026-01-31" (a model with a calendar
+needs it); `quantiles` a text of levels such as "0.1,0.5,0.9", for which the output has the columns
+`purchases_q0.1`, `clv_q0.1` and so on.
+"""
 
 _importing = threading.Lock()
 
@@ -98,10 +108,16 @@ def import_source(code: Path) -> ModuleType:
 class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined, unused-ignore]
     """A churn or customer-lifetime-value model behind MLflow's `predict`.
 
-    Input, all columns double (whole numbers are accepted where MLflow lets them through):
-    a churn model takes the feature columns of its card, a customer-lifetime-value model
-    the `input_columns` of its card: `frequency`, `recency`, `T` (weeks), `monetary_value` and, if
-    it learned spend from all purchases, `first_value`. Further columns are ignored.
+    Input, all columns double (whole numbers are accepted where MLflow lets them through) but the
+    attributes that a model reads as text: a churn model takes the feature columns of its card, a
+    customer-lifetime-value model the `input_columns` of its card: `frequency`, `recency`, `T`
+    (weeks), `monetary_value` and, if it learned spend from all purchases, `first_value`; the
+    feature columns that it learned from, if it learned from earlier cutoffs; and the static
+    attributes that it was fitted with. Further columns are ignored.
+
+    A row with `frequency` and `T` 0 and without `monetary_value` and `first_value` is a customer of
+    whom no purchase is known: the answer is the estimate for one who makes the first purchase at
+    the cutoff, not counting it, and `p_alive` is missing.
 
     Output, on the index of the input: `churn_probability, churn_low, churn_high, risk_tier,
     reason_1, reason_2, reason_3`; or `p_alive, probability_no_purchase, expected_purchases,
@@ -125,15 +141,20 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
         folder = Path(context.artifacts["model"])
         try:
             self._model: Any = artifact.load(folder)
-            self._defaults: dict[str, float] = {}
+            # "clv", or one of its kinds: "clv_learned", "clv_stack".
+            self._values = str(self._model.kind).split("_")[0] == "clv"
+            self._defaults: dict[str, Any] = {}
+            self._texts: tuple[str, ...] = ()
             self._tiers: Any = None
-            if self._model.kind == "clv":
+            if self._values:
                 extra = artifact.read_card(folder)["extra"]
                 if "value_tiers" not in extra:
                     raise _refused(f"{folder / artifact.CARD}: extra.value_tiers is missing")
                 tiers = importlib.import_module(f"{package.__name__}.tiers")
                 self._tiers = tiers.Tiers.from_dict(extra["value_tiers"])
-                self._defaults = {name: extra[name] for name in CLV_PARAMS if name in extra}
+                given = {name: extra[name] for name in CLV_PARAMS if name in extra}
+                self._defaults = _settings(given)
+                self._texts = self._model.text_columns
         except self._model_error as error:
             raise _refused(str(error)) from error
 
@@ -154,29 +175,55 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
             MlflowException: A column is missing, a value is impossible or a parameter unknown.
         """
         del context
-        frame = _as_double(model_input)
+        frame = _as_double(model_input, self._texts)
         given = {key: value for key, value in (params or {}).items() if value is not None}
-        known = CLV_PARAMS if self._model.kind == "clv" else ()
+        known = CLV_PARAMS if self._values else ()
         if unknown := sorted(set(given) - set(known)):
             raise _refused(
                 f"Unknown parameter {', '.join(unknown)}; this model takes "
                 f"{', '.join(known) or 'none'}."
             )
+        settings = {**self._defaults, **_settings(given)}
         try:
-            predicted: pd.DataFrame = self._model.predict(
-                frame, **{**self._defaults, **_numbers(given)}
-            )
+            predicted = self._predicted(frame, settings)
             if self._tiers is not None:
                 predicted = predicted.assign(value_tier=self._tiers.assign(predicted["clv"]))
         except self._model_error as error:
             raise _refused(str(error)) from error
         return predicted
 
+    def _predicted(self, frame: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+        """What the model says, customers without a purchase among the others."""
+        new = _without_purchase(frame) if self._values else np.zeros(len(frame), dtype=bool)
+        if not new.any():
+            found: pd.DataFrame = self._model.predict(frame, **settings)
+            return found
+        starting = self._model.predict_new_customers(frame[new], **settings)
+        parts = [starting.assign(p_alive=np.nan)]
+        if not new.all():
+            parts.append(self._model.predict(frame[~new], **settings))
+        places = np.concatenate([np.flatnonzero(new), np.flatnonzero(~new)])
+        together: pd.DataFrame = pd.concat(parts).iloc[np.argsort(places)]
+        return together
 
-def _as_double(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the input as a new frame of float64 columns."""
+
+def _without_purchase(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Rows of customers of whom no purchase is known, (n,)."""
+    if not {"frequency", "T", "monetary_value"} <= set(frame.columns):
+        return np.zeros(len(frame), dtype=bool)
+    new = (frame["frequency"] == 0) & (frame["T"] == 0) & frame["monetary_value"].isna()
+    if "first_value" in frame:
+        new &= frame["first_value"].isna()
+    return new.to_numpy()
+
+
+def _as_double(frame: pd.DataFrame, texts: Collection[str]) -> pd.DataFrame:
+    """Return the input as a new frame of float64 columns, and those that are read as text."""
     columns = {}
     for name in frame.columns:
+        if name in texts:
+            columns[name] = frame[name]
+            continue
         try:
             columns[name] = frame[name].astype("float64")
         except (TypeError, ValueError) as error:
@@ -184,12 +231,36 @@ def _as_double(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _numbers(params: Mapping[str, Any]) -> dict[str, float]:
-    """Return parameters as plain numbers."""
+def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as `predict` of the model takes them."""
+    return {name: _reader(name)(name, value) for name, value in params.items()}
+
+
+def _reader(name: str) -> Callable[[str, Any], Any]:
+    if name == "cutoff":
+        return _date
+    return _levels if name == "quantiles" else _number
+
+
+def _number(name: str, value: Any) -> float:
     try:
-        return {key: float(value) for key, value in params.items()}
+        return float(value)
     except (TypeError, ValueError) as error:
-        raise _refused(f"Parameters must be numbers: {error}") from error
+        raise _refused(f"{name} is {value!r}: it must be a number.") from error
+
+
+def _date(name: str, value: Any) -> dt.date:
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise _refused(f'{name} is {value!r}: it must be a date such as "2026-01-31".') from error
+
+
+def _levels(name: str, value: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(level) for level in value.split(",")) if value.strip() else ()
+    except (AttributeError, ValueError) as error:
+        raise _refused(f'{name} is {value!r}: it must be text such as "0.1,0.5,0.9".') from error
 
 
 def _refused(message: str) -> MlflowException:

@@ -80,11 +80,17 @@ class RegisteredModel:
         """Name and version as the scored list shows them: `regulars-churn/3`."""
         return f"{self.name}/{self.version}"
 
-    def predict(self, frame: pd.DataFrame, **params: float) -> pd.DataFrame:
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the parameters that its predictions take."""
+        schema = self.pyfunc.metadata.signature.params
+        return () if schema is None else tuple(param.name for param in schema.params)
+
+    def predict(self, frame: pd.DataFrame, **params: float | str) -> pd.DataFrame:
         """Predict for every row of `frame`, on its index.
 
         Args:
-            frame: The model's input columns, of any numeric type; further ones are left out.
+            frame: The model's input columns, numbers of any type; further ones are left out.
             params: Parameters of the prediction.
 
         Raises:
@@ -92,8 +98,8 @@ class RegisteredModel:
         """
         from mlflow.exceptions import MlflowException
 
-        schema = self.pyfunc.metadata.signature.inputs
-        wanted = [str(name) for name in schema.input_names()]
+        kinds = self.pyfunc.metadata.signature.inputs.input_dict()
+        wanted = [str(name) for name in kinds]
         missing = [name for name in wanted if name not in frame.columns]
         if missing:
             raise InputError(
@@ -103,10 +109,9 @@ class RegisteredModel:
             )
         try:
             # MLflow's schema says double and turns whole numbers away.
-            result = self.pyfunc.predict(
-                frame[wanted].astype("float64"),
-                params={key: float(value) for key, value in params.items()} or None,
-            )
+            doubles = {n: "float64" for n in wanted if kinds[n].type.name == "double"}
+            given = {k: v if isinstance(v, str) else float(v) for k, v in params.items()}
+            result = self.pyfunc.predict(frame[wanted].astype(doubles), params=given or None)
         except MlflowException as error:
             raise InputError(f"{self.label}: {error.message}") from error
         return pd.DataFrame(result)

@@ -10,6 +10,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from features.attributes import attributes
 from features.catalogue import CATALOGUE, catalogue_hash
 from features.errors import InputError
 from features.progress import note, task
@@ -61,7 +62,9 @@ _CLV_COLUMNS = (
     "p_alive", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high", "value_tier",
 )  # fmt: skip
 _CLV_SETTINGS = ("horizon_days", "annual_discount_rate", "margin")
-_BLOCK = 50_000
+_NEW_COLUMNS = ("expected_purchases", "expected_spend", "clv", "clv_low", "clv_high")
+_BLOCK = 50_000  # customers whose reasons are worked out at once
+_VALUE_BLOCK = 250_000  # every call of a value model prepares what all its customers share
 
 
 def default_cutoff(ledger: Ledger) -> dt.date:
@@ -86,9 +89,15 @@ def score(
       events, surveys and the like;
     - `unknown_customer`: is in no table.
 
-    Rows that are not scored carry no predictions. Probabilities are of no purchase within the
-    churn model's horizon after its gap; purchases, spend (undiscounted, before margin) and CLV
-    (discounted margin) are expected within the CLV model's horizon. `action` and
+    A customer with `no_history` has the estimate of a new customer in `expected_purchases`,
+    `expected_spend`, `clv`, `clv_low` and `clv_high`: what follows if they make their first
+    purchase at the cutoff, without that purchase itself. Whether they ever will the models do not
+    say, and of somebody who never bought there is no `p_alive`. Their static attributes are not
+    read. All other rows that are not scored carry no predictions.
+
+    Probabilities are of no purchase within the churn model's horizon after its gap; purchases,
+    spend (undiscounted, before margin) and CLV (discounted margin) are expected within the CLV
+    model's horizon, and a model with a calendar takes it from the cutoff on. `action` and
     `expected_value` are empty.
 
     Args:
@@ -113,7 +122,7 @@ def score(
     _check_catalogue(churn)
     for model in (churn, clv):
         _note_seen(model, as_of)
-    settings = _clv_params(clv)
+    settings = _clv_params(clv, as_of)
     asked = _everyone(ledger, as_of) if ids is None else _checked_ids(ids)
     window = ObservationWindow(
         start=ledger.first_day,
@@ -126,6 +135,7 @@ def score(
         # cutoff must not depend on the list.
         snapshot = build_snapshot(ledger, window, labels=False)
         inputs = _churn_inputs(snapshot)
+        value_inputs = _clv_inputs(ledger, snapshot, clv)
         building.advance()
     wanted = pd.Index(asked, dtype=snapshot.rfm.index.dtype, name="customer_id")
     is_scored = snapshot.rfm.index.get_indexer(wanted) >= 0
@@ -133,11 +143,15 @@ def score(
     table = pd.DataFrame(index=wanted)
     table["as_of"] = pd.Timestamp(as_of)
     table["status"] = _statuses(ledger, wanted, is_scored)
-    with task("Scoring customers", total=len(present)) as scoring:
-        churned, valued = [], []
-        for block in _blocks(present):
+    with task("Scoring churn", total=len(present)) as scoring:
+        churned = []
+        for block in _blocks(present, _BLOCK):
             churned.append(churn.predict(inputs.loc[block]))
-            valued.append(clv.predict(snapshot.rfm.loc[block], **settings))
+            scoring.advance(len(block))
+    with task("Scoring value", total=len(present)) as scoring:
+        valued = []
+        for block in _blocks(present, _VALUE_BLOCK):
+            valued.append(clv.predict(value_inputs.loc[block], **settings))
             scoring.advance(len(block))
     if churned:
         risk, value = pd.concat(churned), pd.concat(valued)
@@ -148,6 +162,11 @@ def score(
             table[name] = risk[name].replace("", None).reindex(wanted)
         for name in (*_CLV_COLUMNS, "next_purchase_date"):
             table[name] = value[name].reindex(wanted)
+    new = wanted[table["status"] == "no_history"]
+    if len(new):
+        found = clv.predict(_without_purchase(new, value_inputs), **settings)
+        for name in _NEW_COLUMNS:
+            table.loc[new, name] = found[name]
     table["churn_model"] = churn.label
     table["clv_model"] = clv.label
     return _in_contract(table.rename_axis("customer_id").reset_index())
@@ -184,7 +203,8 @@ def _checked_ids(ids: Iterable[str]) -> list[str]:
 
 
 def _check_kind(model: RegisteredModel, kind: str) -> None:
-    if model.card.get("kind") != kind:
+    # "clv_learned" and "clv_stack" are kinds of "clv".
+    if str(model.card.get("kind")).split("_")[0] != kind:
         raise InputError(
             f"{model.label} is a {model.card.get('kind')} model, not a {kind} model.",
             "Run `regulars train` to register the right one.",
@@ -220,8 +240,8 @@ def _note_seen(model: RegisteredModel, cutoff: dt.date) -> None:
         )
 
 
-def _clv_params(model: RegisteredModel) -> dict[str, float]:
-    """Return the settings that the model was trained and judged with."""
+def _clv_params(model: RegisteredModel, cutoff: dt.date) -> dict[str, float | str]:
+    """Return the settings that the model was trained and judged with, at this cutoff."""
     settings = model.card.get("extra", {})
     missing = [name for name in _CLV_SETTINGS if name not in settings]
     if missing:
@@ -229,12 +249,31 @@ def _clv_params(model: RegisteredModel) -> dict[str, float]:
             f"The card of {model.label} does not say its {', '.join(missing)}.",
             "Run `regulars train` again.",
         )
-    return {name: float(settings[name]) for name in _CLV_SETTINGS}
+    found: dict[str, float | str] = {name: float(settings[name]) for name in _CLV_SETTINGS}
+    if "cutoff" in model.params:
+        found["cutoff"] = cutoff.isoformat()
+    return found
 
 
 def _churn_inputs(snapshot: Snapshot) -> pd.DataFrame:
     extra = btyd_features(snapshot.rfm, snapshot.window.horizon_days)
     return pd.concat([snapshot.features, extra], axis=1)
+
+
+def _clv_inputs(ledger: Ledger, snapshot: Snapshot, clv: RegisteredModel) -> pd.DataFrame:
+    """The RFM summary, and what else the model reads: features, and static attributes."""
+    wanted = set(clv.card.get("input_columns", ())) - set(snapshot.rfm.columns)
+    chosen = [name for name in snapshot.features.columns if name in wanted]
+    found = pd.concat([snapshot.rfm, snapshot.features[chosen]], axis=1)
+    if others := sorted(wanted - set(chosen)):
+        found = found.join(attributes(ledger, snapshot.window, others))
+    return found
+
+
+def _without_purchase(ids: pd.Index[str], like: pd.DataFrame) -> pd.DataFrame:
+    """Rows of customers of whom no purchase is known, as the value model takes them."""
+    empty = like.iloc[:0].reindex(ids)
+    return empty.assign(frequency=0.0, recency=0.0, T=0.0)
 
 
 def _everyone(ledger: Ledger, cutoff: dt.date) -> list[str]:
@@ -264,9 +303,9 @@ def _statuses(ledger: Ledger, wanted: pd.Index[str], is_scored: np.ndarray[Any, 
     return [status.get(customer, "scored") for customer in wanted]
 
 
-def _blocks(index: pd.Index[str]) -> Iterator[pd.Index[str]]:
-    for start in range(0, len(index), _BLOCK):
-        yield index[start : start + _BLOCK]
+def _blocks(index: pd.Index[str], size: int) -> Iterator[pd.Index[str]]:
+    for start in range(0, len(index), size):
+        yield index[start : start + size]
 
 
 def _in_contract(table: pd.DataFrame) -> pd.DataFrame:

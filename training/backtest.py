@@ -1,36 +1,45 @@
-"""How every candidate would have done at earlier cutoffs: one long table.
+"""How every candidate of both families would have done at earlier cutoffs: one long table.
 
-The same code as in training, with quick fits: what a candidate is, is written once, in
-`training.churn` and `training.clv_candidates`.
+The same code as in training: what a candidate is, is written once, in `training.churn` and
+`training.clv_candidates`.
 """
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from features.errors import NotEnoughDataError
 from features.ledger import Ledger
 from features.progress import task
-from features.snapshot import build_snapshot
 from features.window import CutoffSplit, ObservationWindow, monthly_cutoffs, split_cutoffs
 from training import metrics
 from training.churn import ChurnSettings, churn_panel, fit_candidates
-from training.clv import ClvSettings
-from training.clv_candidates import fit_models, forecasts
-from training.clv_holdout import holdout_window
+from training.clv_backtest import COLUMNS, ClvBacktest, backtest_clv
+from training.clv_fitting import ClvSettings, Fittings
+from training.clv_holdout import holdout_window, rolling_windows
 
-__all__ = ["COLUMNS", "backtest", "backtest_churn", "backtest_clv"]
+__all__ = ["COLUMNS", "MAX_CUTOFFS", "Backtest", "backtest", "backtest_churn", "clv_windows"]
 
-COLUMNS = ("family", "cutoff", "horizon_days", "customers", "candidate", "metric", "value")
-
-_MAX_CUTOFFS = 6
-_CLV_STEP_DAYS = 28
+MAX_CUTOFFS = 6
+"""Cutoffs looked at, at most."""
 
 
-def backtest(
-    ledger: Ledger, churn: ChurnSettings, clv: ClvSettings, *, seed: int = 0
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Backtest:
+    """What came of a backtest.
+
+    Attributes:
+        table: One row a measurement, with `COLUMNS`; cutoffs ascend within a family.
+        clv: The part of the CLV family.
+    """
+
+    table: pd.DataFrame
+    clv: ClvBacktest
+
+
+def backtest(ledger: Ledger, churn: ChurnSettings, clv: ClvSettings, *, seed: int = 0) -> Backtest:
     """Measure all candidates of both families at rolling cutoffs.
 
     Args:
@@ -39,16 +48,13 @@ def backtest(
         clv: How future value is counted.
         seed: Seed of every fit.
 
-    Returns:
-        One row a measurement with `COLUMNS`; cutoffs ascend within a family.
-
     Raises:
         NotEnoughDataError: The history is too short for a single cutoff.
     """
-    return pd.concat(
-        [backtest_churn(ledger, churn, seed=seed), backtest_clv(ledger, clv, seed=seed)],
-        ignore_index=True,
-    )
+    windows = clv_windows(ledger, clv.horizon_days)
+    left = backtest_churn(ledger, churn, seed=seed)
+    right = backtest_clv(Fittings(ledger, clv, seed=seed), windows, every=True)
+    return Backtest(pd.concat([left, right.table], ignore_index=True), right)
 
 
 def backtest_churn(ledger: Ledger, settings: ChurnSettings, *, seed: int = 0) -> pd.DataFrame:
@@ -59,7 +65,7 @@ def backtest_churn(ledger: Ledger, settings: ChurnSettings, *, seed: int = 0) ->
     horizon, gap = settings.horizon_days, settings.gap_days
     cutoffs = monthly_cutoffs(ledger.first_day, ledger.last_day, horizon, gap)
     splits = [split_cutoffs(cutoffs, horizon, gap)]
-    for drop in range(1, _MAX_CUTOFFS):
+    for drop in range(1, MAX_CUTOFFS):
         try:
             splits.append(split_cutoffs(cutoffs[:-drop], horizon, gap))
         except NotEnoughDataError:
@@ -78,39 +84,15 @@ def backtest_churn(ledger: Ledger, settings: ChurnSettings, *, seed: int = 0) ->
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def backtest_clv(ledger: Ledger, settings: ClvSettings, *, seed: int = 0) -> pd.DataFrame:
-    """Measure the CLV candidates at the training's cutoff and every four weeks before it.
+def clv_windows(ledger: Ledger, horizon_days: int) -> tuple[ObservationWindow, ...]:
+    """The windows of a CLV backtest: those of `rolling_windows` that end with the history.
 
-    Models are fitted at the mode of their posterior, so measures of whole distributions are
-    left out.
+    Raises:
+        NotEnoughDataError: The history is too short for one.
     """
-    windows = []
-    for step in range(_MAX_CUTOFFS):
-        end = ledger.last_day + dt.timedelta(days=1 - step * _CLV_STEP_DAYS)
-        try:
-            windows.append(
-                holdout_window(ledger.first_day, ledger.last_day, settings.horizon_days, end=end)
-            )
-        except NotEnoughDataError:
-            if not windows:
-                raise
-            break
-    rows: list[dict[str, object]] = []
-    with task("Backtesting CLV", total=len(windows)) as progress:
-        for window in reversed(windows):
-            snapshot = build_snapshot(ledger, window)
-            assert snapshot.labels is not None  # every holdout ends with the history or before
-            rfm = snapshot.rfm
-            fitted, _ = fit_models(rfm, seed=seed, method="map")
-            for name, forecast in forecasts(fitted, rfm, window.horizon_days).items():
-                labels = snapshot.labels
-                measured = {
-                    **metrics.purchase_metrics(labels["future_purchases"], forecast.purchases),
-                    **metrics.clv_metrics(labels["future_spend"], forecast.spend),
-                }
-                rows += _rows("clv", window, len(rfm), name, measured)
-            progress.advance()
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    holdout_window(ledger.first_day, ledger.last_day, horizon_days)  # says why there is none
+    end = ledger.last_day + dt.timedelta(days=1)
+    return rolling_windows(ledger.first_day, end, horizon_days, MAX_CUTOFFS)
 
 
 def _all(split: CutoffSplit) -> set[dt.date]:
@@ -124,7 +106,9 @@ def _rows(
     candidate: str,
     measured: Mapping[str, float],
 ) -> list[dict[str, object]]:
-    about = (family, window.cutoff.isoformat(), window.horizon_days, customers, candidate)
+    history = (window.cutoff - window.start).days
+    cutoff = window.cutoff.isoformat()
+    about = (family, cutoff, history, window.horizon_days, "all", customers, candidate)
     return [
         dict(zip(COLUMNS, (*about, metric, value), strict=True))
         for metric, value in measured.items()

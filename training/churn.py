@@ -37,7 +37,7 @@ from training.dataset import holdout
 from training.promote import RULE, promote
 from training.result import TrainingResult
 from training.run import Run
-from training.signature import double_signature
+from training.signature import signature
 from training.tracking import (
     Tracking,
     markdown_table,
@@ -435,7 +435,8 @@ def _example(model: ChurnModel, features: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signature(model: ChurnModel, features: pd.DataFrame) -> Any:
-    return double_signature(model.feature_names, model.predict(_example(model, features)))
+    example = _example(model, features)
+    return signature(example, model.predict(example))
 
 
 def _story(

@@ -1,92 +1,111 @@
-"""The CLV candidates: what each is made of, what it expects, how it did, and which one wins.
+"""The CLV candidates: what each is made of, what it expects, and how it did.
 
-Each model is a purchase model and a spend model by full posterior (`RECIPES`):
+Three kinds, in the order in which they are preferred when they do equally well:
 
-- `mbg_nbd`: MBG/NBD, and Gamma-Gamma on all purchases, the first one included;
-- `mbg_nbd_repeat_spend`: MBG/NBD, and Gamma-Gamma as published, on repeat purchases;
-- `bg_nbd`: BG/NBD, and Gamma-Gamma on all purchases.
+- models of purchases and spend (`MODELS`), with their posterior: the purchase models of the field
+  with spend learned from all purchases, MBG/NBD with other spend models, and MBG/NBD on a clock
+  that runs by the season or with what is known of the customers (`Purchases`, `Spend`);
+- `stack`, the purchase models weighted by how they did at earlier cutoffs, and values learned from
+  earlier cutoffs on the base of `mbg_nbd` (`LEARNED`);
+- rules (`RULES`), which a model has to beat and which are never registered.
 
-`past_rate`, "everybody goes on as before", is the rule they have to beat.
-
-The winner is the first model of this list, unless another one's RMSE of value on the holdout is
-at least 1 % lower; then the one with the lowest wins. MBG/NBD comes first because BG/NBD takes
-everybody who has bought once to be a customer still, by definition (P(alive) = 1), which must
-pay before it is put up with.
+MBG/NBD comes first because BG/NBD takes everybody who has bought once to be a customer still, by
+definition (P(alive) = 1), which must pay before it is put up with.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.progress import Task, task
-from models.base import RFM_COLUMNS, ModelError
-from models.baseline import PastRateContinues
-from models.btyd import PURCHASE_MODELS, PurchaseModel
-from models.clv import CustomerLifetimeValue
-from models.spend import FIRST_VALUE, GammaGamma, SpendOf
+from features.errors import InputError
+from features.schema import nearest
+from models.baseline import HiatusRule, PastRateContinues, SameWindowLastYear, Zero
+from models.clv import CustomerLifetimeValue, quantile_columns
 from training import metrics
+from training.clv_choice import BASELINE
+from training.clv_fitting import ClvSettings, Fitting, Purchases, Spend
+from training.clv_learning import fit_learned, fit_stack
 
 __all__ = [
-    "BASELINE",
-    "CANDIDATES",
-    "RECIPES",
-    "WINNER_RULE",
+    "GROUPS",
+    "LEARNED",
+    "MODELS",
+    "ON_REQUEST",
+    "RULES",
+    "STACK",
     "Forecast",
-    "Recipe",
-    "choose_winner",
-    "fit_models",
-    "fit_recipe",
-    "forecasts",
+    "Measured",
+    "candidates",
+    "describe",
+    "fit_candidate",
+    "forecast",
     "measure",
-    "predictive_draws",
+    "measure_groups",
+    "predictive_sample",
 ]
 
-N = TypeVar("N")
-T = TypeVar("T")
+_ALL = Spend()
+_PLAIN = Purchases("mbg_nbd")
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a candidate is made of.
-
-    Attributes:
-        purchase_model: Name of the purchase model.
-        spend_of: Which purchases spend is learned from.
-    """
-
-    purchase_model: str
-    spend_of: SpendOf
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of the RFM summary that it reads."""
-        first = [FIRST_VALUE] if self.spend_of == "all_purchases" else []
-        return [*RFM_COLUMNS, *first]
-
-
-RECIPES: Mapping[str, Recipe] = {
-    "mbg_nbd": Recipe("mbg_nbd", "all_purchases"),
-    "mbg_nbd_repeat_spend": Recipe("mbg_nbd", "repeat_purchases"),
-    "bg_nbd": Recipe("bg_nbd", "all_purchases"),
+MODELS: Mapping[str, tuple[Purchases, Spend]] = {
+    "mbg_nbd": (_PLAIN, _ALL),
+    "mbg_nbd_repeat_spend": (_PLAIN, Spend(repeat_only=True)),
+    "mbg_nbd_frequency_spend": (_PLAIN, Spend(scale_by="frequency")),
+    "mbg_nbd_tier_spend": (_PLAIN, Spend(scale_by="tier")),
+    "mbg_nbd_recent_90_spend": (_PLAIN, Spend(half_life_days=90)),
+    "mbg_nbd_recent_180_spend": (_PLAIN, Spend(half_life_days=180)),
+    "mbg_nbd_recent_365_spend": (_PLAIN, Spend(half_life_days=365)),
+    "bg_nbd": (Purchases("bg_nbd"), _ALL),
+    "pareto_nbd": (Purchases("pareto_nbd"), _ALL),
+    "mbg_cnbd_k": (Purchases("mbg_cnbd_k"), _ALL),
+    "mbg_nbd_calendar": (Purchases("mbg_nbd", calendar=True), _ALL),
+    "mbg_nbd_covariates": (Purchases("mbg_nbd", covariates=True), Spend(covariates=True)),
+    "mbg_nbd_segments": (Purchases("mbg_nbd", segments=True), _ALL),
 }
-"""The models, in the order in which they are preferred."""
+"""Models of purchases and spend, the simplest first."""
 
-BASELINE = "past_rate"
-CANDIDATES = (*RECIPES, BASELINE)
+STACK = "stack"
+"""The purchase models of the field together."""
 
-WINNER_RULE = (
-    f"the first of {', '.join(RECIPES)}, unless another one's clv/rmse on the holdout is at least "
-    "1 % lower; then the one with the lowest"
+LEARNED: Mapping[str, str] = {
+    "recalibrated": "recalibrated",
+    "boosted": "boosted",
+    "two_part": "two_part",
+    "two_part_btyd": "two_part_btyd",
+    "quantile": "quantile",
+}
+"""Candidate -> family in `models.value.VALUE_MODELS`."""
+
+ON_REQUEST = frozenset(
+    {
+        *("mbg_nbd_frequency_spend", "mbg_nbd_tier_spend"),
+        *("mbg_nbd_recent_90_spend", "mbg_nbd_recent_365_spend"),
+        *("two_part", "two_part_btyd", "quantile"),
+    }
 )
+"""Candidates that a backtest measures and a training tries only where they are named: close
+relatives of others, and learners that a purchase model has beaten wherever we have looked."""
 
-_CLEARLY = 0.01
-_DRAWS = 200  # predictive draws a customer behind crps, coverage and PIT
-_MEASURED = 20_000  # customers they are taken over, at most
-_BLOCK = 1024
+RULES = (BASELINE, "hiatus", "last_year", "zero")
+
+_MEMBERS = ("mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k")
+
+_DRAWS = 200  # predictive draws a customer behind the measures of a distribution
+_MEASURED = 5_000  # customers they are taken over, at most
+_LEVELS = 20  # quantiles that stand for draws where a model gives none
+
+GROUPS: Mapping[str, tuple[float, float]] = {
+    "all": (0.0, np.inf),
+    "repeat 0": (0.0, 0.0),
+    "repeat 1": (1.0, 1.0),
+    "repeat 2-3": (2.0, 3.0),
+    "repeat 4+": (4.0, np.inf),
+}
+"""Groups of customers by their repeat purchases so far, ends included."""
 
 
 @dataclass(frozen=True)
@@ -96,198 +115,213 @@ class Forecast:
     Attributes:
         purchases: Expected purchases.
         spend: Expected spend.
-        model: The fitted model, None for the baseline.
+        model: The fitted model, None for a rule.
     """
 
     purchases: "pd.Series[float]"
     spend: "pd.Series[float]"
-    model: CustomerLifetimeValue | None
+    model: Any | None
 
 
-def fit_recipe(
-    name: str, rfm: pd.DataFrame, *, seed: int, method: str = "nuts"
-) -> CustomerLifetimeValue:
-    """Fit one of `RECIPES`.
+def candidates(settings: ClvSettings, *, every: bool = False) -> tuple[str, ...]:
+    """The candidates that may be registered under these settings, the simplest first.
+
+    The candidates with covariates or segments are there where columns for them are named.
 
     Args:
-        name: The candidate.
-        rfm: frequency, recency, T (weeks), monetary_value and first_value.
-        seed: Seed of the draws.
-        method: "nuts", "laplace" or "map".
+        settings: May name the candidates to try.
+        every: With those that a training leaves out unless they are named (`ON_REQUEST`).
 
     Raises:
-        ModelError: It cannot be fitted.
+        InputError: The settings name a candidate that does not exist.
     """
-    recipe = RECIPES[name]
-    return CustomerLifetimeValue().fit(
-        rfm[recipe.columns], seed=seed, method=method, purchase_model=recipe.purchase_model
-    )
+    left_out = set()
+    if not settings.covariates:
+        left_out.add("mbg_nbd_covariates")
+    if settings.segment is None:
+        left_out.add("mbg_nbd_segments")
+    known = [name for name in (*MODELS, STACK, *LEARNED) if name not in left_out]
+    for name in settings.candidates:
+        if name not in known:
+            raise InputError(
+                f"There is no CLV candidate {name!r}.",
+                f"{nearest(name, known)} Candidates: {', '.join(known)}.",
+            )
+    if settings.candidates:
+        return tuple(name for name in known if name in settings.candidates)
+    return tuple(name for name in known if every or name not in ON_REQUEST)
 
 
-def fit_models(
-    rfm: pd.DataFrame, *, seed: int, method: str = "nuts"
-) -> tuple[dict[str, CustomerLifetimeValue], dict[str, ModelError]]:
-    """Fit all of `RECIPES`; a part that several of them share is fitted once.
+def describe(name: str) -> dict[str, str]:
+    """What a candidate is made of, for the parameters of its run."""
+    if name in MODELS:
+        purchases, spend = MODELS[name]
+        on = [key for key in ("calendar", "covariates", "segments") if getattr(purchases, key)]
+        return {"purchase_model": "+".join([purchases.model, *on]), "spend_model": str(spend)}
+    if name == STACK:
+        return {"purchase_model": "+".join(_MEMBERS), "spend_model": str(_ALL)}
+    if name in LEARNED:
+        return {"purchase_model": _PLAIN.model, "spend_model": str(_ALL), "learned": LEARNED[name]}
+    return {"purchase_model": "none", "spend_model": "none"}
 
-    Args:
-        rfm: frequency, recency, T (weeks), monetary_value and first_value.
-        seed: Seed of the draws.
-        method: "nuts", "laplace" or "map".
+
+def fit_candidate(name: str, fitting: Fitting) -> Any:
+    """Fit one of `candidates` on a history.
 
     Returns:
-        The models that could be fitted, and the errors of those that could not.
+        A model with the face of `models.clv.CustomerLifetimeValue`.
 
     Raises:
-        ModelError: None of them could be fitted.
+        ModelError: It cannot be fitted to this history.
     """
-    wanted = list(RECIPES.values())
-    models = list(dict.fromkeys(recipe.purchase_model for recipe in wanted))
-    kinds = {recipe.spend_of: recipe.columns for recipe in wanted}
-
-    def fit_purchases(name: str) -> PurchaseModel:
-        return PURCHASE_MODELS[name]().fit(rfm, seed=seed, method=method)
-
-    def fit_spend(spend_of: SpendOf) -> GammaGamma:
-        return GammaGamma().fit(rfm[kinds[spend_of]], seed=seed, method=method)
-
-    with task("Fitting purchase and spend models", total=len(models) + len(kinds)) as progress:
-        purchases = _fit_each(models, fit_purchases, progress)
-        spend = _fit_each(kinds, fit_spend, progress)
-    fitted: dict[str, CustomerLifetimeValue] = {}
-    failed: dict[str, ModelError] = {}
-    for name, recipe in RECIPES.items():
-        bought, spent = purchases[recipe.purchase_model], spend[recipe.spend_of]
-        if isinstance(bought, ModelError):
-            failed[name] = bought
-        elif isinstance(spent, ModelError):
-            failed[name] = spent
-        else:
-            fitted[name] = CustomerLifetimeValue(bought, spent)
-    if not fitted:
-        raise next(iter(failed.values()))
-    return fitted, failed
+    if name in MODELS:
+        return fitting.clv(*MODELS[name])
+    if name == STACK:
+        asked = candidates(fitting.shop.settings)
+        members = {member: MODELS[member][0] for member in _MEMBERS if member in asked}
+        return fitting.once(STACK, lambda: fit_stack(fitting, members, _ALL))
+    return fitting.once(name, lambda: fit_learned(fitting, LEARNED[name], _PLAIN, _ALL))
 
 
-def _fit_each(names: Iterable[N], fit: Callable[[N], T], progress: Task) -> dict[N, T | ModelError]:
-    """What `fit` gives for each name, or the error it ends in."""
-    found: dict[N, T | ModelError] = {}
-    for name in names:
-        try:
-            found[name] = fit(name)
-        except ModelError as error:
-            found[name] = error
-        progress.advance()
-    return found
+def forecast(name: str, fitting: Fitting) -> Forecast:
+    """What a candidate or a rule expects in the horizon of a history.
 
-
-def choose_winner(rmse: Mapping[str, float]) -> str:
-    """The candidate to register, by `WINNER_RULE`.
-
-    Args:
-        rmse: RMSE of value on the holdout of each model that could be fitted, at least one.
-
-    >>> choose_winner({"mbg_nbd": 100.0, "mbg_nbd_repeat_spend": 104.0, "bg_nbd": 99.5})
-    'mbg_nbd'
-    >>> choose_winner({"mbg_nbd": 100.0, "mbg_nbd_repeat_spend": 98.5, "bg_nbd": 98.0})
-    'bg_nbd'
+    Raises:
+        ModelError: It cannot be fitted to this history.
     """
-    in_order = [name for name in RECIPES if name in rmse]
-    preferred, best = in_order[0], min(in_order, key=rmse.__getitem__)
-    return best if rmse[best] <= (1.0 - _CLEARLY) * rmse[preferred] else preferred
-
-
-def forecasts(
-    fitted: Mapping[str, CustomerLifetimeValue], rfm: pd.DataFrame, days: int
-) -> dict[str, Forecast]:
-    """What each fitted model and the baseline expect in the next `days` days."""
-    found = {}
-    for name, model in fitted.items():
-        # Neither discounted nor turned into margin: what came is measured as it came.
-        expected = model.predict(rfm, horizon_days=days, annual_discount_rate=0.0)
-        found[name] = Forecast(expected["expected_purchases"], expected["expected_spend"], model)
-    found[BASELINE] = Forecast(
-        PastRateContinues(days).predict(rfm), PastRateContinues(days, "spend").predict(rfm), None
+    days = fitting.history.window.horizon_days
+    if name in RULES:
+        purchases, spend = _rule(name, fitting)
+        return Forecast(purchases, spend, None)
+    model = fit_candidate(name, fitting)
+    # Neither discounted nor turned into margin: what came is measured as it came.
+    expected = model.predict(
+        fitting.history.inputs, days, annual_discount_rate=0.0, intervals=False, **fitting.options
     )
-    return found
+    return Forecast(expected["expected_purchases"], expected["expected_spend"], model)
 
 
-def measure(
-    forecast: Forecast, rfm: pd.DataFrame, labels: pd.DataFrame, days: int, seed: int
-) -> dict[str, float]:
+def _rule(name: str, fitting: Fitting) -> "tuple[pd.Series[float], pd.Series[float]]":
+    """Purchases and spend by one of `RULES`."""
+    history = fitting.history
+    days, rfm = history.window.horizon_days, history.rfm
+    if name == "last_year":
+        past = history.last_year()
+        return (
+            SameWindowLastYear("purchases").predict(past),
+            SameWindowLastYear("spend").predict(past),
+        )
+    if name == "hiatus":
+        earlier = fitting.examples()[-1].history
+        came = earlier.labels["future_purchases"]
+        learned = HiatusRule.fit(earlier.rfm, came, earlier.window.horizon_days).hiatus_days
+        return (
+            HiatusRule(learned, days).predict(rfm),
+            HiatusRule(learned, days, "spend").predict(rfm),
+        )
+    if name == "zero":
+        return Zero().predict(rfm), Zero().predict(rfm)
+    return PastRateContinues(days).predict(rfm), PastRateContinues(days, "spend").predict(rfm)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a forecast did.
+
+    Attributes:
+        found: `purchases/*` and `clv/*`.
+        pit: "purchases" and "value" -> randomised PIT values of the customers measured; none for
+            a candidate without a distribution.
+    """
+
+    found: Mapping[str, float]
+    pit: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+def measure(found: Forecast, fitting: Fitting) -> Measured:
     """Measure a forecast on what happened in the holdout.
 
     Args:
-        forecast: What the candidate expects.
-        rfm: The summary it was made from.
-        labels: future_purchases and future_spend on the same index.
-        days: Days of the holdout.
-        seed: Seed of the predictive draws.
+        found: What the candidate expects.
+        fitting: The history it was made from; its horizon is over.
 
     Returns:
-        `purchases/*` and `clv/*`, the spend as it came. Measures of the whole distribution are
-        there for models with a posterior only.
+        Measures of purchases and of the spend as it came. Those of the whole distribution are
+        there for candidates that give one; they are taken over 5,000 customers at most, the same
+        ones for all candidates.
     """
+    labels, seed = fitting.history.labels, fitting.shop.seed
     bought, spent = labels["future_purchases"], labels["future_spend"]
-    found = metrics.purchase_metrics(bought, forecast.purchases)
-    found |= metrics.clv_metrics(spent, forecast.spend)
-    if forecast.model is None or forecast.model.diagnostics["purchases"]["inference"] == "map":
-        return found
-    # Every k-th customer in the order of their ids: the same ones for all candidates.
-    some = np.arange(0, len(rfm), -(-len(rfm) // _MEASURED))
-    counts, money = predictive_draws(forecast.model, rfm.iloc[some], days, seed)
-    whole = metrics.clv_metrics(spent.iloc[some], money.mean(axis=1), money, seed)
-    for name in ("coverage_50", "coverage_90", "pit_ks"):
-        found[f"clv/{name}"] = whole[f"clv/{name}"]
-    found["purchases/crps"] = metrics.crps(bought.iloc[some], counts)
-    return found
+    out = metrics.purchase_metrics(bought, found.purchases)
+    out |= metrics.clv_metrics(spent, found.spend)
+    if found.model is None:
+        # All of a rule's probability lies on the one number it gives.
+        point = {f"{prefix}/crps": out[f"{prefix}/mae"] for prefix in ("purchases", "clv")}
+        return Measured(out | point)
+    # Every k-th customer in the order of their ids.
+    some = np.arange(0, len(labels), -(-len(labels) // _MEASURED))
+    sample = predictive_sample(found.model, fitting, some)
+    if sample is None:
+        return Measured(out)
+    spaced = not isinstance(found.model, CustomerLifetimeValue)
+    pit = {}
+    for prefix, what, y, draws in (
+        ("purchases", "purchases", bought.iloc[some], sample[0]),
+        ("clv", "value", spent.iloc[some], sample[1]),
+    ):
+        whole = metrics.distribution_metrics(y, draws, seed, spaced=spaced)
+        out |= {f"{prefix}/{name}": value for name, value in whole.items()}
+        rng = np.random.default_rng(seed)
+        pit[what] = metrics.randomised_pit(y, draws, rng, spaced=spaced)
+    return Measured(out, pit)
 
 
-def predictive_draws(
-    model: CustomerLifetimeValue, rfm: pd.DataFrame, days: int, seed: int, draws: int = _DRAWS
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Draws of what each customer will buy and spend: the whole distribution, not its mean.
+def measure_groups(
+    found: Forecast, fitting: Fitting
+) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Point measures by group of `GROUPS` other than "all".
 
-    The count is drawn from the predictive distribution of the purchase model. Given k purchases
-    and a draw (p, q, gamma) of the spend parameters, the rate of a customer whose x known
-    purchases have the mean value z is nu ~ Gamma(q + p x, rate gamma + x z), and the money is
-    Gamma(p k, rate nu) (Fader and Hardie 2013, "The Gamma-Gamma Model of Monetary Value",
-    section 2).
+    Yields:
+        Group, its customers, and `purchases/*` and `clv/*` among them.
+    """
+    labels, frequency = fitting.history.labels, fitting.history.rfm["frequency"]
+    for group, (low, high) in GROUPS.items():
+        members = (frequency >= low) & (frequency <= high)
+        if group == "all" or not members.any():
+            continue
+        out = metrics.purchase_metrics(
+            labels["future_purchases"][members], found.purchases[members]
+        )
+        out |= metrics.clv_metrics(labels["future_spend"][members], found.spend[members])
+        yield group, int(members.sum()), out
+
+
+def predictive_sample(
+    model: Any, fitting: Fitting, rows: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """Points of the predictive distribution of purchases and of spend in the horizon.
+
+    Draws where the model gives them, evenly spaced quantiles where it does not.
 
     Args:
-        model: A fitted model with a posterior.
-        rfm: n customers.
-        days: Days to look ahead.
-        seed: Seed of the draws.
-        draws: How many, m.
+        model: A fitted model.
+        fitting: The history it was fitted on.
+        rows: Customers wanted, n places.
 
     Returns:
-        Purchases and spend, each (n, m).
+        Purchases and spend, (n, points) each; None for a model without a distribution.
     """
-    if model.purchases is None or model.spend is None:
-        raise ModelError("CustomerLifetimeValue is not fitted.", "Call fit first.")
-    rng = np.random.default_rng(seed)
-    weeks = days / 7.0
-    expected = model.purchases.expected_purchases(rfm, weeks)
-    counts = np.empty((len(rfm), draws))
-    # Customers who will buy about as often are drawn together: one table of counts suits all.
-    order = np.argsort(expected, kind="stable")
-    for start in range(0, len(order), _BLOCK):
-        block = order[start : start + _BLOCK]
-        most = max(8, int(2 * expected[block].max()))
-        while True:
-            chances = model.purchases.purchase_distribution(rfm.iloc[block], weeks, most)
-            reached = chances.sum(axis=1)
-            if reached.min() > 1 - 1e-6 or most > 100_000:
-                break
-            most *= 2
-        below = np.cumsum(chances, axis=1)[:, :-1]
-        u = rng.random((len(block), draws)) * reached[:, None]
-        for row, (edge, level) in enumerate(zip(below, u, strict=True)):
-            counts[block[row]] = np.searchsorted(edge, level, side="right")
-    posterior = model.spend.posterior
-    which = rng.integers(0, len(posterior["p"]), draws)
-    p, q, gamma = (posterior[name][which] for name in ("p", "q", "gamma"))
-    x, z = (values[:, None] for values in model.spend.values(rfm))
-    nu = rng.gamma(q + p * x) / (gamma + x * z)
-    money = np.where(counts > 0, rng.gamma(np.maximum(p * counts, 1e-12)) / nu, 0.0)
-    return counts, money
+    inputs = fitting.history.inputs.iloc[rows]
+    days = fitting.history.window.horizon_days
+    if isinstance(model, CustomerLifetimeValue):
+        if model.diagnostics["purchases"]["inference"] == "map":
+            return None
+        return model.draw(inputs, days, _DRAWS, fitting.shop.seed, **fitting.options)
+    levels = [(i + 0.5) / _LEVELS for i in range(_LEVELS)]
+    of_purchases, of_value = quantile_columns(levels)
+    said = model.predict(
+        inputs, days, annual_discount_rate=0.0, quantiles=levels, **fitting.options
+    )
+    if said[of_value[0]].isna().any():
+        return None
+    return said[list(of_purchases)].to_numpy(), said[list(of_value)].to_numpy()

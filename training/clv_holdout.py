@@ -1,9 +1,12 @@
-"""The part of the history on which CLV candidates are judged.
+"""The parts of the history on which CLV candidates are judged.
 
 The end of the history is held out: as many days as the CLV horizon, but at most a third of the
 history, in whole weeks. Two parts to learn from for one part to foretell is what a purchase model
 needs to tell a slow buyer from one who has left; a longer holdout would starve it, a shorter one
 would judge it on one season.
+
+Which candidate is taken is settled on rolling windows that end before that holdout, by the same
+rule for the history that is left. So the holdout measures the choice, too.
 """
 
 import datetime as dt
@@ -17,17 +20,25 @@ from features.ledger import Ledger
 from features.purchases import purchases
 from features.window import ObservationWindow
 
-__all__ = ["HOLDOUT_SHARE", "WeeklyPurchases", "holdout_window", "weekly_purchases"]
+__all__ = [
+    "HOLDOUT_SHARE",
+    "STEP_DAYS",
+    "WeeklyPurchases",
+    "holdout_window",
+    "rolling_windows",
+    "weekly_purchases",
+]
 
 HOLDOUT_SHARE = 3
 """The holdout is at most one part in this many of the history."""
 
+STEP_DAYS = 28
+"""Days from one rolling cutoff to the next."""
+
 _MIN_CALIBRATION_DAYS = 28
 
 
-def holdout_window(
-    first_day: dt.date, last_day: dt.date, horizon_days: int, *, end: dt.date | None = None
-) -> ObservationWindow:
+def holdout_window(first_day: dt.date, last_day: dt.date, horizon_days: int) -> ObservationWindow:
     """The calibration period and the holdout of a history.
 
     The holdout has min(`horizon_days`, a third of the history) days, in whole weeks where it
@@ -37,7 +48,6 @@ def holdout_window(
         first_day: First day of the source.
         last_day: Last day of the source.
         horizon_days: The horizon asked for.
-        end: Day after the holdout; the day after `last_day` when left out.
 
     Raises:
         NotEnoughDataError: Fewer than four weeks are left to learn from.
@@ -46,18 +56,54 @@ def holdout_window(
     >>> str(window.cutoff), window.horizon_days
     ('2010-08-04', 119)
     """
-    end = end or last_day + dt.timedelta(days=1)
+    end = last_day + dt.timedelta(days=1)
     history = (end - first_day).days
     days = min(horizon_days, history // HOLDOUT_SHARE)
     if days >= 7:
         days -= days % 7
     if days < 1 or history - days < _MIN_CALIBRATION_DAYS:
         raise NotEnoughDataError(
-            f"The history has {history} days, {first_day} to {end - dt.timedelta(days=1)}.",
+            f"The history has {history} days, {first_day} to {last_day}.",
             "A CLV model needs at least six weeks: four to learn from and two to be judged on; "
             "half a year or more is better.",
         )
     return ObservationWindow(first_day, end - dt.timedelta(days=days), 0, days)
+
+
+def rolling_windows(
+    first_day: dt.date, end: dt.date, horizon_days: int, most: int, *, parts: int = 1
+) -> tuple[ObservationWindow, ...]:
+    """Windows of one horizon that all end by `end`, four weeks apart.
+
+    The last one is `holdout_window`'s. Earlier ones follow as long as the history before the
+    cutoff is at least `parts` horizons long.
+
+    Args:
+        first_day: First day of the source.
+        end: Day after the last one that may be looked at.
+        horizon_days: The horizon asked for.
+        most: At most so many.
+        parts: Horizons of history before a cutoff, at least.
+
+    Returns:
+        Windows with ascending cutoffs; none where the history is too short for one.
+
+    >>> found = rolling_windows(dt.date(2009, 12, 1), dt.date(2010, 8, 4), 365, 6)
+    >>> [str(window.cutoff) for window in found], found[0].horizon_days
+    (['2010-02-24', '2010-03-24', '2010-04-21', '2010-05-19'], 77)
+    """
+    try:
+        last = holdout_window(first_day, end - dt.timedelta(days=1), horizon_days)
+    except NotEnoughDataError:
+        return ()
+    shortest = max(_MIN_CALIBRATION_DAYS, parts * last.horizon_days)
+    found = [last]
+    while len(found) < most:
+        cutoff = found[-1].cutoff - dt.timedelta(days=STEP_DAYS)
+        if (cutoff - first_day).days < shortest:
+            break
+        found.append(ObservationWindow(first_day, cutoff, 0, last.horizon_days))
+    return tuple(reversed(found))
 
 
 @dataclass(frozen=True)

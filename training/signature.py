@@ -1,34 +1,42 @@
 """The signature of a registered model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-__all__ = ["double_signature"]
+__all__ = ["signature"]
 
 
-def double_signature(
-    inputs: Sequence[str], outputs: pd.DataFrame, params: Mapping[str, float] | None = None
+def signature(
+    inputs: pd.DataFrame, outputs: pd.DataFrame, params: Mapping[str, float | str] | None = None
 ) -> ModelSignature:
-    """A signature whose inputs and parameters are all double.
+    """A signature whose numbers are all double.
 
     Args:
-        inputs: Input columns. A whole number in one of them is still a double.
-        outputs: A frame such as the model returns; text columns become string.
+        inputs: A frame such as the model reads. A whole number in it is still a double.
+        outputs: A frame such as the model returns.
         params: Parameters with their defaults.
     """
-    kinds = {
-        name: DataType.double if pd.api.types.is_numeric_dtype(column) else DataType.string
-        for name, column in outputs.items()
-    }
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.double, name) for name in inputs]),
-        outputs=Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()]),
+        inputs=Schema([ColSpec(kind, name) for name, kind in _kinds(inputs).items()]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in _kinds(outputs).items()]),
         params=ParamSchema(
-            [ParamSpec(name, DataType.double, float(value)) for name, value in params.items()]
+            [
+                ParamSpec(name, DataType.string, value)
+                if isinstance(value, str)
+                else ParamSpec(name, DataType.double, float(value))
+                for name, value in params.items()
+            ]
         )
         if params
         else None,  # type: ignore[arg-type]
     )
+
+
+def _kinds(frame: pd.DataFrame) -> dict[str, DataType]:
+    return {
+        str(name): DataType.double if pd.api.types.is_numeric_dtype(column) else DataType.string
+        for name, column in frame.items()
+    }

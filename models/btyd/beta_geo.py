@@ -7,22 +7,19 @@ Pareto/NBD Model", Marketing Science 24(2), 275-284; cited as FHL.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import count
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import betaln, digamma, expit, gammaln
+from scipy.special import expit
 
 from . import formulas
 from .formulas import FloatArray
-from .model import Future, PurchaseModel
-from .rfm import Histories
+from .future import Future
+from .histories import Histories
+from .model import PurchaseModel
 
 __all__ = ["BetaGeoNBD"]
-
-# Expected purchases without dropout above which single probabilities are not enumerated.
-_HEAVY = 500.0
 
 
 class BetaGeoFuture(Future):
@@ -32,14 +29,11 @@ class BetaGeoFuture(Future):
         self, r: FloatArray, alpha: FloatArray, a: FloatArray, b: FloatArray, nodes: int
     ) -> None:
         self.r, self.alpha, self.a, self.b = r, alpha, a, b
-        self._rule: formulas.BetaRule | None = None
         self._nodes = nodes
 
-    @property
+    @cached_property
     def rule(self) -> formulas.BetaRule:
-        if self._rule is None:
-            self._rule = formulas.beta_rule(self.a, self.b, self._nodes)
-        return self._rule
+        return formulas.beta_rule(self.a, self.b, self._nodes)
 
     def expected(self, t: FloatArray | float) -> FloatArray:
         return formulas.expected_purchases(self.r, self.alpha, self.rule, t)
@@ -50,16 +44,12 @@ class BetaGeoFuture(Future):
     def none(self, t: FloatArray | float) -> FloatArray:
         return formulas.no_purchase(self.r, self.alpha, t)
 
-    def heavy(self, t: FloatArray | float) -> npt.NDArray[np.bool_]:
-        rate = self.r / self.alpha * np.asarray(t)
-        out: npt.NDArray[np.bool_] = np.atleast_2d(rate).max(axis=1) > _HEAVY
+    def _most(self, t: FloatArray | float) -> FloatArray:
+        out: FloatArray = self.r / self.alpha * np.asarray(t)
         return out
 
-    def tails(self, t: FloatArray | float) -> Iterator[FloatArray]:
-        if not self.heavy(t).any():
-            return formulas.purchase_tails(self.r, self.alpha, self.a, self.b, t)
-        # The recursion would start from an underflow.
-        return (self.tail(np.asarray(float(k)), t) for k in count(1))
+    def _tails(self, t: FloatArray | float) -> Iterator[FloatArray]:
+        return formulas.purchase_tails(self.r, self.alpha, self.a, self.b, t)
 
     def tail(self, k: FloatArray, t: FloatArray | float) -> FloatArray:
         return formulas.purchase_tail(k, self.r, self.alpha, self.a, self.b, t)
@@ -88,6 +78,10 @@ class BetaGeoNBD(PurchaseModel):
 
     names: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
     label: ClassVar[str] = "bg_nbd"
+    effects: ClassVar[Mapping[str, Mapping[str, float]]] = {
+        "rate": {"alpha": -1.0},
+        "dropout": {"a": 0.5, "b": -0.5},  # the logit of the mean a / (a + b) moves by the effect
+    }
     first_chance: ClassVar[int] = 0
     """1 when the first purchase, too, gives the customer a chance to leave."""
 
@@ -101,54 +95,23 @@ class BetaGeoNBD(PurchaseModel):
         return {"r": 0.5, "alpha": 0.5 * exposure / purchases, "a": 1.0, "b": 3.0}
 
     def _log_likelihood(self, parameters: FloatArray, nodes: Histories) -> tuple[float, FloatArray]:
-        # FHL eq. 6 in logarithms. With n = x chances to leave (x + 1 for the modified model):
-        #   lnG(r+x) - lnG(r) + r ln alpha + lnB(a, b+n) - lnB(a, b)
-        #   + ln[(alpha+T)^-(r+x) + a/(b+n-1) (alpha+tx)^-(r+x)], the last term only for n > 0.
-        level, cells = nodes.levels, parameters.shape[1]
-        r, alpha, a, b = parameters[:, level.cell]
-        x, weight = level.frequency, level.weight
-        n = x + self.first_chance
-        value = float(
-            weight
-            @ (gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + n) - betaln(a, b))
+        # A customer has had as many chances to leave as repeat purchases, or one more.
+        from .kernels import dropout_likelihood
+
+        level, plan = nodes.levels, nodes.plan
+        return dropout_likelihood(
+            parameters,
+            level.frequency,
+            level.frequency + self.first_chance,
+            level.cell,
+            level.weight,
+            plan.start,
+            plan.time,
+            plan.cell,
+            plan.at_T,
+            plan.at_recency,
+            plan.weight,
         )
-        base = np.where(n > 0, b + n - 1.0, 1.0)
-        end = digamma(a + b) - digamma(a + b + n)
-        by_level = np.stack(
-            [
-                digamma(r + x) - digamma(r) + np.log(alpha),
-                r / alpha,
-                end,
-                end + digamma(b + n) - digamma(b),
-            ]
-        )
-        with np.errstate(divide="ignore"):
-            odds_at = np.where(n > 0, np.log(a / base), -np.inf)
-        at = level.place
-        shape, alpha_at = (r + x)[at], alpha[at]
-        log_T, log_tx = np.log(alpha_at + nodes.T), np.log(alpha_at + nodes.recency)
-        odds = odds_at[at] + shape * (log_T - log_tx)
-        softplus = np.maximum(odds, 0.0) + np.log1p(np.exp(-np.abs(odds)))
-        value += float(nodes.weight @ (softplus - shape * log_T))
-        dropped = expit(odds)
-        inverse_T = 1.0 / (alpha_at + nodes.T)
-        step = 1.0 / (alpha_at + nodes.recency) - inverse_T
-        by_node = np.stack(
-            [
-                dropped * (log_T - log_tx) - log_T,
-                -shape * (inverse_T + dropped * step),
-                dropped / a[at],
-                -dropped / base[at],
-            ]
-        )
-        gradient = np.stack(
-            [
-                np.bincount(level.cell, weight * lev, minlength=cells)
-                + np.bincount(nodes.cell, nodes.weight * node, minlength=cells)
-                for lev, node in zip(by_level, by_node, strict=True)
-            ]
-        )
-        return value, gradient
 
     def _alive(
         self, draws: Mapping[str, FloatArray], x: FloatArray, recency: FloatArray, T: FloatArray
@@ -166,7 +129,13 @@ class BetaGeoNBD(PurchaseModel):
         )
         return np.where(chances > 0, expit(-odds), 1.0)
 
-    def _future(self, draws: Mapping[str, FloatArray], x: float, T: FloatArray) -> Future:
+    def _future(
+        self,
+        draws: Mapping[str, FloatArray],
+        x: float,
+        T: FloatArray,
+        recency: FloatArray | None = None,
+    ) -> Future:
         # Given alive, lambda ~ Gamma(r + x, alpha + T) and p ~ Beta(a, b + n), independently.
         b = draws["b"] + (x + self.first_chance)
         return BetaGeoFuture(

@@ -15,7 +15,7 @@ All functions are elementwise and broadcast. Times are in one unit, the model's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +39,11 @@ FloatArray = npt.NDArray[np.float64]
 
 # exp(-32) is 1e-14: what is left out at either end of the integral over p.
 _TAIL = 32.0
-# Step of the trapezoid rule and bend of its variable; the error is near 1e-10 at this step.
-_STEP = 0.08
+# Step of the trapezoid rule and bend of its variable; the error stays below 1e-9 at this step.
+_STEP = 0.05
 _BEND = 4.0
+# Customers x draws at which a series is summed at once: what the processor's cache holds.
+_SERIES_CELLS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,27 @@ def expected_purchases(
         Expected purchases, of the broadcast shape.
     """
     reach = np.asarray(t) / alpha
+    return _expectation(r, rule, reach, 1)(np.log1p(reach))
+
+
+def _expectation(
+    r: FloatArray, rule: BetaRule, top: FloatArray, times: int
+) -> Callable[[FloatArray], FloatArray]:
+    """Expected purchases as a function of v = log(1 + t/alpha), up to t/alpha = `top`.
+
+    It is asked for `times` times with arrays of the shape of `top`.
+    """
+    draws = rule.p.shape[1:]
+    if len(draws) == 1 and np.ndim(r) <= 1 and top.ndim == 2 and top.shape[1:] in (draws, (1,)):
+        # One function a draw for all customers.
+        count = _series_length(top)
+        if len(top) * times > 2 * count:
+            return _Series(r, rule, top.max(axis=0), count).at
+    return lambda v: _by_rule(r, rule, np.expm1(v))
+
+
+def _by_rule(r: FloatArray, rule: BetaRule, reach: FloatArray) -> FloatArray:
+    """The same for given t / alpha, node by node of the rule."""
     shape = np.broadcast_shapes(reach.shape, np.shape(r), rule.p.shape[1:])
     total, term, minus_r = np.zeros(shape), np.empty(shape), -np.asarray(r)
     for p, factor in zip(rule.p, rule.weight / rule.p, strict=True):
@@ -135,6 +158,54 @@ def expected_purchases(
     return total
 
 
+def _series_length(top: FloatArray) -> int:
+    """Terms that `_Series` needs to leave out less than 1e-12."""
+    half = 0.5 * np.log1p(top.max(initial=0.0))
+    if half < 1e-3:
+        return 8
+    # The expectation is analytic in v = log(1 + t/alpha) for |Im v| < pi: its only singularity
+    # is t = -alpha. A Chebyshev series then falls like rho^-n (Trefethen 2013, "Approximation
+    # Theory and Approximation Practice", ch. 8).
+    rho = np.pi / half + np.hypot(np.pi / half, 1.0)
+    return int(np.ceil(28.0 / np.log(rho))) + 4
+
+
+class _Series:
+    """Expected purchases under each draw as v times a Chebyshev series in v = log(1 + t/alpha).
+
+    Args:
+        r: Shape of the purchase rate, (draws,).
+        rule: Average over the dropout probability, (nodes, draws).
+        top: Largest t / alpha of each draw, (draws,).
+        count: Terms.
+    """
+
+    def __init__(self, r: FloatArray, rule: BetaRule, top: FloatArray, count: int) -> None:
+        self.top = np.maximum(np.log1p(top), 1e-300)
+        angles = (2 * np.arange(count) + 1) * np.pi / (2 * count)
+        v = 0.5 * self.top * (1.0 + np.cos(angles)[:, None])
+        values = _by_rule(r, rule, np.expm1(v)) / v
+        self.terms = np.cos(np.arange(count)[:, None] * angles) @ values * (2.0 / count)
+        self.terms[0] *= 0.5
+
+    def at(self, v: FloatArray) -> FloatArray:
+        """Expected purchases at places v, (n, draws), by Clenshaw's recurrence."""
+        out = np.empty((len(v), len(self.top)))
+        step = max(1, _SERIES_CELLS // len(self.top))
+        for start in range(0, len(out), step):
+            place = v[start : start + step]
+            x = 2.0 * place / self.top - 1.0
+            last, before = np.zeros_like(x), np.zeros_like(x)
+            for term in self.terms[:0:-1]:
+                now = 2.0 * x
+                now *= last
+                now -= before
+                now += term
+                last, before = now, last
+            out[start : start + step] = place * (x * last - before + self.terms[0])
+        return out
+
+
 def discounted_purchases(
     r: FloatArray, alpha: FloatArray, rule: BetaRule, t: float, rate: float
 ) -> FloatArray:
@@ -143,8 +214,9 @@ def discounted_purchases(
     Integration by parts turns the integral of exp(-rate s) dE[X(s)] into
     exp(-rate t) E[X(t)] + rate * integral of exp(-rate s) E[X(s)] ds, all terms positive. The
     integral is taken by Gauss-Legendre in log(1 + s/alpha), in which E[X(s)] is close to a
-    polynomial. With t infinite this is DERT, the discounted expected residual transactions of
-    Fader, Hardie & Lee (2005), "RFM and CLV: Using Iso-Value Curves for Customer Base Analysis".
+    polynomial, to a relative error under 1e-9. With t infinite this is DERT, the discounted
+    expected residual transactions of Fader, Hardie & Lee (2005), "RFM and CLV: Using Iso-Value
+    Curves for Customer Base Analysis".
 
     Args:
         r: Shape of the purchase rate.
@@ -158,19 +230,22 @@ def discounted_purchases(
     """
     if rate == 0.0:
         return expected_purchases(r, alpha, rule, t)
-    if np.isinf(t):
-        t, at_end = 40.0 / rate, 0.0
-    else:
-        at_end = float(np.exp(-rate * t))
-    total = at_end * expected_purchases(r, alpha, rule, t) if at_end else np.zeros(1)
-    nodes, weights = np.polynomial.legendre.leggauss(6 if rate * t <= 0.3 else 40)
-    half = 0.5 * np.log1p(t / alpha)
+    # Beyond 40 / rate less than 1e-17 of its worth is left.
+    t = min(t, 40.0 / rate)
+    reach = np.atleast_1d(t / np.asarray(alpha))
+    expected = _expectation(r, rule, reach, 8)
+    half = 0.5 * np.log1p(reach)
+    total = np.exp(-rate * t) * expected(2.0 * half)
+    size = 8.0 + 1.3 * 2.0 * float(half.max()) + 3.5 * np.sqrt(rate * t)
+    nodes, weights = np.polynomial.legendre.leggauss(int(size))
     for node, weight in zip(nodes, weights, strict=True):
         w = half * (1.0 + node)
         s = alpha * np.expm1(w)
-        jacobian = weight * half * alpha * np.exp(w)
-        total = total + rate * np.exp(-rate * s) * jacobian * expected_purchases(r, alpha, rule, s)
-    return total
+        # ds = (alpha + s) dw
+        jacobian = (rate * weight) * half * (alpha + s) * np.exp(-rate * s)
+        total = total + jacobian * expected(w)
+    out: FloatArray = total
+    return out
 
 
 def no_purchase(r: FloatArray, alpha: FloatArray, t: FloatArray | float) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What the purchase and spend models accept, and how many customers become few nodes.
+"""What the purchase and spend models accept: the columns of an RFM summary, checked row by row.
 
 An RFM summary has one row a customer: `frequency` (repeat purchases), `recency` (first to last
 purchase) and `T` (first purchase to cutoff), both in weeks, and `monetary_value` (mean value of
@@ -8,85 +8,17 @@ a repeat purchase). An optional `first_value` is the value of the first purchase
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..base import ModelError
 from .formulas import FloatArray
+from .histories import Histories
 
-__all__ = [
-    "Histories",
-    "Levels",
-    "check_all_spend",
-    "check_histories",
-    "check_spend",
-    "compress",
-    "distinct",
-]
+__all__ = ["check_all_spend", "check_histories", "check_spend"]
 
 _SHOWN = ("frequency", "recency", "T", "monetary_value", "first_value")
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Distinct pairs of frequency and cell, shape (levels,).
-
-    Attributes:
-        frequency: Repeat purchases.
-        cell: Column of the parameters.
-        weight: Customers of each level.
-        place: Level of each entry, shape (entries,).
-    """
-
-    frequency: FloatArray
-    cell: npt.NDArray[np.intp]
-    weight: FloatArray
-    place: npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Histories:
-    """Checked histories, one entry a customer or a group of identical customers.
-
-    Attributes:
-        frequency: Repeat purchases, whole numbers, shape (n,).
-        recency: First to last purchase, weeks.
-        T: First purchase to cutoff, weeks.
-        weight: Customers an entry stands for; negative on a grid that stands for many (`grid`).
-        cell: Which parameters hold for an entry: a column of the (parameters, cells) array that
-            the likelihood is asked with. All 0 where one set holds for everybody.
-    """
-
-    frequency: FloatArray
-    recency: FloatArray
-    T: FloatArray
-    weight: FloatArray
-    cell: npt.NDArray[np.intp]
-
-    def __len__(self) -> int:
-        """Number of entries."""
-        return len(self.frequency)
-
-    @cached_property
-    def levels(self) -> Levels:
-        """The distinct (frequency, cell): what the costly special functions depend on."""
-        rows, place = distinct(np.column_stack([self.frequency, self.cell.astype(float)]))
-        weight = np.bincount(place, self.weight, minlength=len(rows)).astype(float)
-        return Levels(rows[:, 0].copy(), rows[:, 1].astype(np.intp), weight, place)
-
-    def at(self, rows: npt.NDArray[np.intp] | slice) -> Histories:
-        """Some of the entries."""
-        return Histories(
-            self.frequency[rows],
-            self.recency[rows],
-            self.T[rows],
-            self.weight[rows],
-            self.cell[rows],
-        )
 
 
 def _column(rfm: pd.DataFrame, name: str) -> FloatArray:
@@ -217,24 +149,3 @@ def check_all_spend(rfm: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArr
         "zero or negative value when summarising, or the column to use repeat purchases only.",
     )
     return x + 1.0, (first + x * repeat) / (x + 1.0), weight
-
-
-def distinct(keys: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """Distinct rows of `keys` (n, k), sorted by their columns, and each row's place among them."""
-    order = np.lexsort(keys.T[::-1])
-    rows = keys[order]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-    place = np.empty(len(rows), dtype=np.intp)
-    place[order] = np.cumsum(first) - 1
-    return rows[first], place
-
-
-def compress(histories: Histories) -> Histories:
-    """Merge identical histories into one entry with the summed weight; the likelihood is equal."""
-    h = histories
-    keys = np.column_stack([h.cell.astype(float), h.frequency, h.T, h.recency])
-    rows, place = distinct(keys)
-    weight = np.bincount(place, h.weight, minlength=len(rows)).astype(float)
-    cell, x, T, recency = (np.ascontiguousarray(column) for column in rows.T)
-    return Histories(x, recency, T, weight, cell.astype(np.intp))

@@ -1,6 +1,7 @@
 """What holds for any ledger, checked on random small ones through the real engine."""
 
 import datetime as dt
+import math
 from collections import defaultdict
 from decimal import Decimal
 from functools import cache
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE
 from features.labels import LABELS
 from features.purchases import customer_days, purchases
+from features.recent_spend import HALF_LIVES
 from features.rfm import rfm_counts, rfm_summary
 from features.snapshot import snapshot_expression
 from features.window import ObservationWindow
@@ -336,12 +338,20 @@ def reckon(rows: list[tuple], unit: str, window: ObservationWindow) -> dict[str,
         share_all = sum(g <= since for g in all_gaps) / len(all_gaps) if all_gaps else nan
         backs = [age[day] for day, a, *_ in lines if a < 0]
         horizon = later.get(c, [])
+        recent = {}
+        for half in HALF_LIVES:
+            weight = [round(1e6 * 0.5 ** ((age[day] - since) / half)) for day, _ in own]
+            money = sum(float(v) * w for (_, v), w in zip(own, weight, strict=True))
+            recent[f"recent_weight_{half}"] = sum(weight) ** 2 / sum(w * w for w in weight)
+            recent[f"recent_value_{half}"] = money / sum(weight)
         out[c] = {
             "frequency": k,
             "recency": (own[-1][0] - own[0][0]).days / 7,
             "T": tenure / 7,
             "monetary_value": float(sum(v for _, v in own[1:])) / k if k else 0.0,
             "first_value": float(own[0][1]),
+            "log_gaps": sum(math.log((gap or 0.5) / 7) for gap in gaps),
+            **recent,
             "days_since_last": since,
             "tenure_days": tenure,
             "days_since_last_return": min(backs) if backs else nan,

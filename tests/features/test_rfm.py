@@ -1,13 +1,15 @@
 import datetime as dt
+import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from features.ledger import Ledger
 from features.purchases import purchases
 from features.rfm import rfm_counts, rfm_summary
-from features.snapshot import build_snapshot
+from features.snapshot import build_snapshot, snapshot_expression
 from features.window import ObservationWindow
 
 CUTOFF = dt.date(2024, 3, 1)
@@ -46,6 +48,38 @@ def test_customers_with_the_same_clock_are_counted_together() -> None:
         "T": [60 / 7, 60 / 7],
         "weight": [2, 1],
     }
+
+
+@pytest.mark.parametrize("unit", ["day", "order"])
+def test_log_gaps_are_the_logarithms_of_the_gaps_in_weeks(unit: str) -> None:
+    days = {"a": [1, 8, 9, 30], "b": [5], "c": [2, 2, 16], "d": [1, 8, 9, 30]}
+    rows = [
+        (c, f"2024-01-{d:02d}", 5.0 + i) for c, all_ in days.items() for i, d in enumerate(all_)
+    ]
+    frame = pd.DataFrame(rows, columns=["customer_id", "timestamp", "amount"])
+    frame["timestamp"] = pd.to_datetime(frame["timestamp"])
+    frame["order_id"] = [str(i) for i in range(len(frame))]
+    rows_ = Ledger.from_frames(frame).transactions
+    # Two orders of one day are half a day apart.
+    same_day = [0.5] if unit == "order" else []
+    gaps: dict[str, list[float]] = {"a": [7, 1, 21], "b": [], "c": [*same_day, 14], "d": [7, 1, 21]}
+    expected = [sum(math.log(gap / 7) for gap in own) for own in gaps.values()]
+    bought = purchases(rows_, CUTOFF, unit)
+    summary = (
+        rfm_summary(bought, CUTOFF, regularity=True)
+        .order_by("customer_id")
+        .to_pyarrow()
+        .to_pandas()
+    )
+    np.testing.assert_allclose(summary["log_gaps"], expected, atol=1e-9)
+    window = ObservationWindow(dt.date(2024, 1, 1), CUTOFF, horizon_days=30)
+    snapshot = (
+        snapshot_expression(rows_, window, unit).order_by("customer_id").to_pyarrow().to_pandas()
+    )
+    np.testing.assert_array_equal(snapshot["log_gaps"], summary["log_gaps"])
+    counts = rfm_counts(bought, CUTOFF, regularity=True).to_pyarrow().to_pandas()
+    assert counts["weight"].sum() == 4
+    assert counts["log_gaps"] @ counts["weight"] == pytest.approx(sum(expected), abs=1e-9)
 
 
 @pytest.mark.data

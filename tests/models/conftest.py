@@ -80,3 +80,66 @@ def simulate(
 def regulars() -> pd.DataFrame:
     """1,500 simulated MBG/NBD customers and what they did in the 52 weeks after."""
     return simulate(1500, seed=7, future_weeks=52.0)
+
+
+class Shop:
+    """Customers with known purchase times: their features and outcomes at any cutoff.
+
+    They buy ever more slowly until they leave, which no purchase model knows.
+    """
+
+    def __init__(self, customers: int, seed: int, weeks: float = 104.0) -> None:
+        rng = np.random.default_rng(seed)
+        self.times, self.values = [], []
+        for _ in range(customers):
+            rate, level = rng.gamma(0.8, 1 / 8.0), rng.gamma(4.0, 10.0)
+            t, times = rng.uniform(0.0, weeks / 2), []
+            while t < weeks:
+                times.append(np.floor(7 * t) / 7)
+                t += rng.exponential(1 / rate) + 1 / 7
+                if rng.random() < 0.15:
+                    break
+                rate *= rng.lognormal(-0.1, 0.3)
+            self.times.append(np.array(times))
+            self.values.append(level * rng.lognormal(0.0, 0.4, len(times)))
+
+    def at(self, cutoff: float, horizon: float) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """RFM summary, features and labels at a cutoff; all in weeks from the start."""
+        rows, index = [], []
+        for i, (times, values) in enumerate(zip(self.times, self.values, strict=True)):
+            known = times < cutoff
+            if not known.any():
+                continue
+            t, v = times[known], values[known]
+            later = (times >= cutoff) & (times < cutoff + horizon)
+            gaps = 7 * np.diff(t)
+            since = 7 * (cutoff - t[-1])
+            mean = max(gaps.mean(), 1.0) if len(gaps) else np.nan
+            index.append(f"c{i:05d}")
+            rows.append(
+                {
+                    "frequency": len(t) - 1.0,
+                    "recency": t[-1] - t[0],
+                    "T": cutoff - t[0],
+                    "monetary_value": v[1:].mean() if len(gaps) else 0.0,
+                    "first_value": v[0],
+                    "n_purchases_all": float(len(t)),
+                    "days_since_last": since,
+                    "tenure_days": 7 * (cutoff - t[0]),
+                    "gap_last": gaps[-1] if len(gaps) else np.nan,
+                    "gap_mean": mean,
+                    "overdue_ratio": since / mean,
+                    "net_spend_90": v[t >= cutoff - 90 / 7].sum(),
+                    "aov_365": v.mean(),
+                    "future_purchases": float(later.sum()),
+                    "future_spend": float(values[later].sum()),
+                }
+            )
+        frame = pd.DataFrame(rows, index=pd.Index(index, name="customer_id"))
+        return frame.iloc[:, :5], frame.iloc[:, 5:13], frame.iloc[:, 13:]
+
+
+@pytest.fixture(scope="session")
+def shop() -> Shop:
+    """800 customers over two years."""
+    return Shop(800, seed=3)

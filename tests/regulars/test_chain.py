@@ -21,9 +21,17 @@ def trained(tmp_path_factory) -> Path:
     simulate(folder / "data", customers=700, days=800, seed=3)
     config = ["-c", str(folder / "regulars.toml")]
     assert run(["init", str(folder), "--transactions", str(folder / "data" / "orders.csv")]) == 0
+    _ask_for(folder / "regulars.toml", "mbg_nbd", "pareto_nbd", "stack", "recalibrated")
     assert run(["check", *config]) == 0
     assert run(["train", *config]) == 0
     return folder
+
+
+def _ask_for(config: Path, *candidates: str) -> None:
+    """A few CLV candidates, so that nobody has to wait."""
+    text = config.read_text(encoding="utf-8")
+    assert "[clv]\n" in text
+    config.write_text(text.replace("[clv]\n", f"[clv]\ncandidates = {list(candidates)}\n"))
 
 
 @pytest.fixture
@@ -103,11 +111,30 @@ def test_the_report_is_one_page_that_needs_nothing_else(shop, tmp_path):
     assert "regulars-churn" in page
 
 
-def test_backtest_is_one_long_table(shop, tmp_path):
-    assert run(["backtest", "-o", str(tmp_path / "backtest.csv")]) == 0
+def test_backtest_is_one_long_table_with_pictures_and_a_choice(shop, tmp_path, capsys):
+    assert run(["backtest", "-o", str(tmp_path / "backtest.csv"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
     table = pd.read_csv(tmp_path / "backtest.csv")
-    assert {"cutoff", "candidate", "metric", "value"} <= set(table.columns)
+    assert {"cutoff", "group", "candidate", "metric", "value"} <= set(table.columns)
     assert len(set(table["cutoff"])) > 1
+    assert said["measurements"] == len(table)
+    assert {"mbg_nbd", "past_rate"} <= {each["candidate"] for each in said["clv"]}
+    assert said["choice"]
+    for picture in said["figures"]:
+        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert {Path(p).parent.name for p in said["figures"]} == {"backtest_figures"}
+
+
+def test_unknown_candidates_and_priors_are_refused_by_name(broken, capsys):
+    config = broken / "regulars.toml"
+    whole = config.read_text(encoding="utf-8")
+    _ask_for(config, "mbg_ndb")
+    config.write_text(config.read_text().replace("candidates = ['mbg_nbd',", "# ["))
+    assert run(["train", "clv"]) == 2
+    _refused(capsys, "Did you mean mbg_nbd")
+    config.write_text(whole + "\n[clv.priors.mbg_nbd]\nrr = [1.0, 1.0]\n", encoding="utf-8")
+    assert run(["train", "clv"]) == 2
+    _refused(capsys, "Parameters: r, alpha, a, b")
 
 
 def test_a_second_training_adds_a_version_and_says_who_is_champion(broken, capsys):

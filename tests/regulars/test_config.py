@@ -6,6 +6,7 @@ import pytest
 
 from features.settings import TableSettings
 from regulars.config import Config, ConfigError, load_config, parse_config
+from regulars.jobs import clv_settings
 
 WHERE = Path("shop") / "regulars.toml"
 
@@ -32,6 +33,18 @@ def test_columns_stand_beside_from_and_where():
     assert table.columns == {"amount": "Quantity * Price"}
 
 
+def test_the_clv_model_can_be_told_of_columns_and_priors():
+    config = parse_config(
+        '[clv]\nsegment = "channel"\ncandidates = ["mbg_nbd"]\n'
+        '[clv.covariates]\nrate = ["age"]\n[clv.priors.mbg_nbd]\nr = [1.0, 0.5]',
+        WHERE,
+    )
+    settings = clv_settings(config)
+    assert settings.attributes == ("age", "channel")
+    assert settings.candidates == ("mbg_nbd",)
+    assert settings.priors == {"mbg_nbd": {"r": (1.0, 0.5)}}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -46,6 +59,10 @@ def test_columns_stand_beside_from_and_where():
         ("[churn]\nhorizon_days = 'x'", "churn.horizon_days"),
         ("[churn]\nhorizon_days = 0", "greater than or equal to 1"),
         ("[clv]\nmargin = 0.0", "clv.margin"),
+        ("[clv]\nsegments = 'x'", "Did you mean segment?"),
+        ("[clv.covariates]\nrates = ['x']", "unknown key rates in [clv.covariates]"),
+        ("[clv.priors.mbg_nbd]\nr = [1.0]", "clv.priors.mbg_nbd.r"),
+        ("[clv.priors.mbg_nbd]\nr = [1.0, -1.0]", "greater than 0"),
         ("[source]\ntimezone = 'Mars'", "Europe/London"),
         ("[source\nurl = 3", "not valid TOML"),
         ("base = 'x'", "unknown key base"),

@@ -27,6 +27,7 @@ from models.clv import CustomerLifetimeValue
 from models.spend import GammaGamma
 from models.tiers import Tiers
 from serving.registry import RegisteredModel, load
+from training.signature import signature
 from training.tracking import Tracking
 
 HORIZON = 90
@@ -119,22 +120,14 @@ class Registry:
         folder: Path,
         example: pd.DataFrame,
         *,
-        params: Mapping[str, float] | None = None,
+        params: Mapping[str, float | str] | None = None,
         code: Path | None = None,
         alias: str | None = "champion",
         metrics: Mapping[str, float] | None = None,
     ) -> Any:
         """Log a saved model the way training does, register it and give it an alias."""
         import mlflow
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-        signature = ModelSignature(
-            inputs=Schema([ColSpec(DataType.double, column) for column in example.columns]),
-            params=ParamSchema(
-                [ParamSpec(key, DataType.double, value) for key, value in (params or {}).items()]
-            ),
-        )
         with Tracking(self.uri, "regulars").here():
             mlflow.set_experiment("regulars")
             with mlflow.start_run():
@@ -146,7 +139,7 @@ class Registry:
                         "model": str(folder),
                         "code": str(code or Path(models.__file__).parent),
                     },
-                    signature=signature,
+                    signature=signature(example, pd.DataFrame({"clv": [0.0]}), params),
                     input_example=(example, dict(params)) if params else example,
                     pip_requirements=["mlflow"],
                     registered_model_name=name,
@@ -189,7 +182,7 @@ def churn_folder(churn_model: ChurnModel, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def clv_folder(clv_model: CustomerLifetimeValue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The customer-lifetime-value model as a folder, with cut points of value tiers."""
-    extra = {"value_tiers": Tiers(50.0, 200.0).to_dict(), **CLV_SETTINGS}
+    extra = {"value_tiers": Tiers(50.0, 200.0).to_dict(), **CLV_SETTINGS, "cutoff": "2024-07-01"}
     return artifact.save(clv_model, tmp_path_factory.mktemp("clv") / "model", extra=extra)
 
 
@@ -235,7 +228,7 @@ def full_registry(churn_registry: Registry, clv_folder: Path, rfm: pd.DataFrame)
         "regulars-clv",
         clv_folder,
         rfm[["frequency", "recency", "T", "monetary_value"]].head(3),
-        params={**CLV_SETTINGS, "interval": 0.9},
+        params={**CLV_SETTINGS, "interval": 0.9, "cutoff": "2024-07-01", "quantiles": ""},
         metrics={"clv/bias": -0.05, "clv/spearman": 0.6},
     )
     return churn_registry

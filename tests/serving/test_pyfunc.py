@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -16,9 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 import serving.pyfunc
 from models import artifact
+from models.calendar import Calendar
 from models.clv import CustomerLifetimeValue
 from models.spend import GammaGamma
 from models.tiers import Tiers
@@ -238,7 +242,100 @@ def test_the_settings_of_a_clv_prediction_can_be_changed(
         model.predict(rfm, params={"horizon_days": -1.0})
     with pytest.raises(MlflowException, match="lost"):
         model.unwrap_python_model().predict(None, rfm, {"lost": 1.0})
-    assert set(params) == set(CLV_PARAMS)
+    assert {*params, "cutoff", "quantiles"} == set(CLV_PARAMS)
+
+
+def test_quantiles_are_asked_for_by_text(full_registry: Any, rfm: pd.DataFrame) -> None:
+    model = mlflow.pyfunc.load_model(str(full_registry.folder("regulars-clv")))
+    plain = model.predict(rfm)
+    answer = model.predict(rfm, params={"quantiles": "0.1, 0.9", "interval": 0.8})
+    more = ["purchases_q0.1", "purchases_q0.9", "clv_q0.1", "clv_q0.9"]
+    assert set(answer.columns) == {*plain.columns, *more}
+    np.testing.assert_allclose(answer["clv_q0.9"], answer["clv_high"], rtol=1e-9)
+    np.testing.assert_allclose(answer["purchases_q0.1"], answer["purchases_low"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"quantiles": "0.1;0.9"}, "quantiles is '0.1;0.9': it must be text such as"),
+        ({"quantiles": "1.5"}, r"the level 1\.5"),
+        ({"cutoff": "next week"}, "cutoff is 'next week': it must be a date"),
+        ({"cutoff": ""}, "cutoff is '': it must be a date"),
+        ({"interval": 2.0}, "interval is 2"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_refused_with_the_reason(
+    full_registry: Any, rfm: pd.DataFrame, params: dict[str, Any], message: str
+) -> None:
+    model = mlflow.pyfunc.load_model(str(full_registry.folder("regulars-clv")))
+    with pytest.raises(MlflowException, match=message) as caught:
+        model.predict(rfm, params=params)
+    assert caught.value.get_http_status_code() == 400
+    with pytest.raises(MlflowException, match="margin is 'much': it must be a number"):
+        model.unwrap_python_model().predict(None, rfm, {"margin": "much"})
+
+
+def test_a_model_server_answers_json_with_parameters(full_registry: Any, rfm: pd.DataFrame) -> None:
+    model = mlflow.pyfunc.load_model(str(full_registry.folder("regulars-clv")))
+    some = rfm[["frequency", "recency", "T", "monetary_value"]].head(2).astype(object)
+    some.loc["nobody"] = [0.0, 0.0, 0.0, None]
+    asked = {
+        "dataframe_split": some.to_dict(orient="split"),
+        "params": {"quantiles": "0.5", "cutoff": "2024-07-01"},
+    }
+    answer = scoring_server.invocations(
+        json.dumps(asked), "application/json", model, model.metadata.get_input_schema()
+    )
+    assert answer.status == 200
+    rows = json.loads(answer.response)["predictions"]
+    expected = model.predict(rfm.head(2), params={"quantiles": "0.5"})
+    assert [row["clv"] for row in rows[:2]] == pytest.approx(list(expected["clv"]))
+    assert rows[0]["clv_q0.5"] == pytest.approx(expected["clv_q0.5"].iloc[0])
+    assert np.isnan(rows[2]["p_alive"])
+    assert rows[2]["clv"] > 0.0
+
+
+def test_a_row_without_a_purchase_is_a_new_customer(
+    clv_folder: Path, rfm: pd.DataFrame, clv_model: Any
+) -> None:
+    model = RegularsModel()
+    model.load_context(context(clv_folder))
+    some = rfm.head(4).copy()
+    own = ["frequency", "recency", "T"]
+    some.loc[some.index[[0, 2]], own] = 0.0
+    some.loc[some.index[[0, 2]], ["monetary_value", "first_value"]] = np.nan
+    answer = model.predict(None, some, {"quantiles": "0.9"})
+    pd.testing.assert_index_equal(answer.index, some.index)
+    new = clv_model.predict_new_customers(some.iloc[[0, 2]], margin=0.4, quantiles=(0.9,))
+    assert answer["p_alive"].isna().tolist() == [True, False, True, False]
+    pd.testing.assert_frame_equal(
+        answer.iloc[[0, 2]].drop(columns=["p_alive", "value_tier"]), new.drop(columns="p_alive")
+    )
+    others = clv_model.predict(some.iloc[[1, 3]], margin=0.4, quantiles=(0.9,))
+    pd.testing.assert_frame_equal(answer.iloc[[1, 3]].drop(columns="value_tier"), others)
+    nobody = model.predict(None, some.iloc[[0, 2]])
+    pd.testing.assert_series_equal(nobody["clv"], new["clv"])
+
+
+def test_a_calendar_goes_by_the_cutoff(clv_model: Any, rfm: pd.DataFrame, tmp_path: Path) -> None:
+    seasons = Calendar.of(1.0 + 0.5 * np.sin(np.arange(52) / 52 * 2 * np.pi))
+    seasonal = CustomerLifetimeValue(clv_model.purchases, clv_model.spend, seasons)
+    extra = {"value_tiers": Tiers(50.0, 200.0).to_dict(), "cutoff": "2024-07-01"}
+    model = RegularsModel()
+    model.load_context(context(artifact.save(seasonal, tmp_path / "model", extra=extra)))
+    for params, day in (
+        ({}, dt.date(2024, 7, 1)),
+        ({"cutoff": "2025-01-31"}, dt.date(2025, 1, 31)),
+    ):
+        answer = model.predict(None, rfm, {"horizon_days": 60.0, **params})
+        expected = seasonal.predict(rfm, 60.0, cutoff=day)
+        pd.testing.assert_series_equal(answer["clv"], expected["clv"])
+    unaware = RegularsModel()
+    del extra["cutoff"]
+    unaware.load_context(context(artifact.save(seasonal, tmp_path / "unaware", extra=extra)))
+    with pytest.raises(MlflowException, match="has a calendar, and no cutoff is given"):
+        unaware.predict(None, rfm)
 
 
 def context(folder: Path) -> SimpleNamespace:

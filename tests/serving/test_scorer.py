@@ -87,7 +87,10 @@ def test_the_numbers_are_those_of_the_models(
 
 
 def test_every_id_comes_back_in_the_order_asked(
-    ledger: Ledger, registered: Models, everyone: pd.DataFrame
+    ledger: Ledger,
+    registered: Models,
+    everyone: pd.DataFrame,
+    clv_model: CustomerLifetimeValue,
 ) -> None:
     asked = ["10007", "nobody", "only-returns", "10003", "visitor", "=1+1", "late"]
     answer = score(ledger, None, *registered, ids=asked)
@@ -96,7 +99,15 @@ def test_every_id_comes_back_in_the_order_asked(
         "scored", "unknown_customer", "no_history", "scored", "no_history", "unknown_customer",
         "scored",
     ]  # fmt: skip
-    assert answer.loc[answer["status"] != "scored", PREDICTED].isna().all(axis=None)
+    unscored = answer[answer["status"] != "scored"].set_index("customer_id")
+    of_new = ["expected_purchases", "expected_spend", "clv", "clv_low", "clv_high"]
+    others = [name for name in PREDICTED if name not in of_new]
+    assert unscored[others].isna().all(axis=None)
+    assert unscored.loc[["nobody", "=1+1"], of_new].isna().all(axis=None)
+    # What follows if they make their first purchase today.
+    new = clv_model.predict_new_customers(pd.DataFrame(index=["visitor"]), margin=0.4)
+    for name in ("visitor", "only-returns"):
+        np.testing.assert_allclose(unscored.loc[name, of_new].astype(float), new.iloc[0][of_new])
     assert (answer["churn_model"] == "regulars-churn/1").all()
     assert (answer["clv_model"] == "regulars-clv/1").all()
     assert {name: str(dtype) for name, dtype in answer.dtypes.items()} == dict(SCORED_DTYPES)

@@ -10,7 +10,12 @@ from training.clv import ClvSettings, train_clv
 from training.tracking import Tracking
 
 CHURN = ChurnSettings(horizon_days=30)
-CLV = ClvSettings(horizon_days=90, annual_discount_rate=0.1, margin=0.4)
+CLV = ClvSettings(
+    horizon_days=90,
+    annual_discount_rate=0.1,
+    margin=0.4,
+    candidates=("mbg_nbd", "bg_nbd", "mbg_nbd_calendar", "stack", "recalibrated"),
+)
 
 
 def make_orders(days=240, customers=600, seed=3):

@@ -1,19 +1,18 @@
 """The backtest measures what training measures, at more cutoffs."""
 
+import numpy as np
 import pytest
 
-from training.backtest import COLUMNS, backtest_churn, backtest_clv
+from training.backtest import COLUMNS, backtest_churn, clv_windows
 from training.churn import ChurnSettings
-from training.clv import ClvSettings
 
 # Long enough to roll, short enough to wait for.
 CUTOFFS = 2
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_the_latest_cutoff_of_churn_is_that_of_training(ledger, churn_result, monkeypatch):
-    monkeypatch.setattr("training.backtest._MAX_CUTOFFS", CUTOFFS)
+    monkeypatch.setattr("training.backtest.MAX_CUTOFFS", CUTOFFS)
     table = backtest_churn(ledger, ChurnSettings(horizon_days=30), seed=1)
     assert tuple(table.columns) == COLUMNS
     assert table["cutoff"].is_monotonic_increasing
@@ -24,10 +23,8 @@ def test_the_latest_cutoff_of_churn_is_that_of_training(ledger, churn_result, mo
         assert wide.loc[candidate, "churn/brier"] == row["churn/brier"]
 
 
-def test_clv_has_every_candidate_at_every_cutoff(ledger, monkeypatch):
-    monkeypatch.setattr("training.backtest._MAX_CUTOFFS", CUTOFFS)
-    table = backtest_clv(ledger, ClvSettings(horizon_days=90))
-    assert set(table["candidate"]) == {"mbg_nbd", "mbg_nbd_repeat_spend", "bg_nbd", "past_rate"}
-    counts = table[table["metric"] == "clv/rmse"].groupby("cutoff").size()
-    assert set(counts) == {4}
-    assert len(counts) == CUTOFFS
+def test_the_last_clv_window_ends_with_the_history(ledger):
+    windows = clv_windows(ledger, 90)
+    assert (windows[-1].label_end - ledger.last_day).days == 1
+    assert len({window.horizon_days for window in windows}) == 1
+    assert set(np.diff([window.cutoff.toordinal() for window in windows])) == {28}

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from training.clv_holdout import holdout_window, weekly_purchases
+from training.clv_holdout import holdout_window, rolling_windows, weekly_purchases
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,15 @@ def test_weeks_count_every_repeat_purchase_of_the_known_customers(ledger, orders
     assert weekly.repeats.sum() == len(repeat)
     before = weekly.repeats[: weekly.cutoff_week].sum()
     assert before == (repeat["day"] < window.cutoff).sum()
+
+
+def test_rolling_windows_have_one_horizon_and_end_in_time():
+    first = pd.Timestamp("2020-01-01").date()
+    end = first + pd.Timedelta(days=500)
+    windows = rolling_windows(first, end, 90, 4)
+    assert len(windows) == 4
+    assert {window.horizon_days for window in windows} == {84}
+    assert windows[-1].label_end == end
+    assert all(window.label_end <= end for window in windows)
+    assert [w.cutoff for w in windows] == sorted(w.cutoff for w in windows)
+    assert rolling_windows(first, first + pd.Timedelta(days=30), 90, 4) == ()

@@ -5,6 +5,7 @@ window, no global state, nothing to close. Dark line or dot: what happened. Blue
 forecast. Grey: the reference.
 """
 
+from training.figures.backtest import backtest, coverage, predictive_check, tracking_by_cutoff
 from training.figures.churn import calibration, gain_and_lift, scores
 from training.figures.model import alive_matrix, posterior
 from training.figures.style import pixels
@@ -12,12 +13,16 @@ from training.figures.value import deciles, frequency, tracking
 
 __all__ = [
     "alive_matrix",
+    "backtest",
     "calibration",
+    "coverage",
     "deciles",
     "frequency",
     "gain_and_lift",
     "pixels",
     "posterior",
+    "predictive_check",
     "scores",
     "tracking",
+    "tracking_by_cutoff",
 ]

@@ -66,25 +66,31 @@ def crps(y: npt.ArrayLike, draws: npt.ArrayLike) -> float:
 
 
 def randomised_pit(
-    y: npt.ArrayLike, draws: npt.ArrayLike, rng: np.random.Generator
+    y: npt.ArrayLike, draws: npt.ArrayLike, rng: np.random.Generator, *, spaced: bool = False
 ) -> npt.NDArray[np.float64]:
     """Where each outcome falls in its predictive distribution, uniform if that is right.
 
     F(y-) + U (F(y) - F(y-)): the jump at `y` (a count, or no spend at all) is spread evenly
-    (Brockwell 2007; Czado, Gneiting and Held 2009, Biometrics 65:1254-1261). F is that of
-    the draws with the outcome counted among them, (rank + U) / (m + 1), so that it is
-    uniform for finitely many draws too.
+    (Brockwell 2007; Czado, Gneiting and Held 2009, Biometrics 65:1254-1261). For draws F is
+    theirs with the outcome counted among them, (rank + U) / (m + 1), so that it is uniform for
+    finitely many draws too. For evenly spaced quantiles it is read between their levels.
 
     Args:
         y: n outcomes.
         draws: (n, m) predictive draws, a row a customer.
         rng: Source of U; the same seed gives the same answer.
+        spaced: The points are no draws, but the quantiles at the levels (i + 1/2) / m.
     """
     actual = np.asarray(y, dtype=np.float64)[:, None]
     sample = np.asarray(draws, dtype=np.float64)
     below = (sample < actual).sum(axis=1)
     equal = (sample == actual).sum(axis=1)
-    return np.asarray((below + rng.random(actual.size) * (equal + 1)) / (sample.shape[1] + 1))
+    m, u = sample.shape[1], rng.random(actual.size)
+    if spaced:
+        low = np.maximum(below - 0.5, 0.0) / m
+        high = np.minimum(below + equal + 0.5, m) / m
+        return np.asarray(low + u * (high - low))
+    return np.asarray((below + u * (equal + 1)) / (m + 1))
 
 
 def pit_ks(pit: npt.ArrayLike) -> float:

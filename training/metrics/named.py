@@ -112,19 +112,22 @@ def _amount_metrics(
     return {f"{prefix}/{name}": value for name, value in found.items() if np.isfinite(value)}
 
 
-def distribution_metrics(y: npt.ArrayLike, draws: npt.ArrayLike, seed: int) -> dict[str, float]:
-    """Measures of a whole predictive distribution, from draws of it.
+def distribution_metrics(
+    y: npt.ArrayLike, draws: npt.ArrayLike, seed: int, *, spaced: bool = False
+) -> dict[str, float]:
+    """Measures of a whole predictive distribution, from points of it.
 
     Args:
         y: n outcomes.
         draws: (n, m) predictive draws.
         seed: Seed of the randomised PIT.
+        spaced: The points are the quantiles at the levels (i + 1/2) / m.
 
     Returns:
         `crps`, `coverage_50`, `coverage_90`, `held_90`, `pit_ks`.
     """
     sample = np.asarray(draws, dtype=np.float64)
-    pit = randomised_pit(y, sample, np.random.default_rng(seed))
+    pit = randomised_pit(y, sample, np.random.default_rng(seed), spaced=spaced)
     low, high = np.quantile(sample, [0.05, 0.95], axis=1)
     return {
         "crps": crps(y, sample),

@@ -126,6 +126,8 @@ def test_hard_conditional_expectations(x, recency, T, t, value):
 
 
 def test_what_underflows_is_zero_and_not_nan():
+    # 1.46187967e-854 and 4.404e-854 in 60 digits.
+    assert PUBLISHED.expected_purchases(rfm((1000, 10, 100)), 365.0)[0] == 0.0
     assert PUBLISHED.expected_purchases(rfm((1000, 10, 100)), 3650.0)[0] == 0.0
 
 

@@ -49,6 +49,58 @@ def test_the_expectation_equals_the_published_formula_in_mpmath(case):
     assert expectation(*case) == pytest.approx(exact_expectation(*case), rel=1e-8)
 
 
+def average_over_dropout(r, alpha, a, b, t):
+    """The same by numerical integration over log p, which no cancellation hurts."""
+    with mpmath.workdps(30):
+        z = mpmath.mpf(t) / alpha
+
+        def term(u):
+            return (
+                mpmath.exp(u * (a - 1))
+                * (1 - mpmath.exp(u)) ** (b - 1)
+                * -mpmath.expm1(-r * mpmath.log1p(mpmath.exp(u) * z))
+            )
+
+        # In units of where the density of p and the chance of a purchase turn.
+        turns = sorted({-float(mpmath.log(r * z + 1)), -float(mpmath.log(b / a + 1))})
+        inner = sorted({turn + step for turn in turns for step in (-12, -6, -2, 0, 2)})
+        edges = [-80 / min(a, 1.0) - 20, *(edge for edge in inner if edge < -0.5), -0.3, -0.02, 0]
+        return float(mpmath.quad(term, edges) / mpmath.beta(a, b))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        # Many purchases in a short time, a long horizon, and a next to 1: the hardest.
+        (20.856, 0.02155, 0.9999999, 1.3, 1044.0),
+        (12.812, 0.36274, 1.0 + 1e-9, 0.5, 1044.0),
+        (10010.066, 0.047018, 1.0 + 1e-9, 10001.32, 1044.0),
+        (10000.5, 1044.0, 0.05, 10000.2, 1044.0),
+        (0.001, 0.01, 0.3, 0.7, 1044.0),
+        (0.5, 300.0, 9.0, 8.0, 0.14),
+        (3000.3, 1000.0, 1.0, 3000.4, 0.01),
+    ],
+)
+def test_the_expectation_of_hard_customers_by_numerical_integration(case):
+    assert expectation(*case) == pytest.approx(average_over_dropout(*case), rel=1e-8)
+
+
+@pytest.mark.parametrize("t", [0.14, 52.0, 1044.0])
+@pytest.mark.parametrize("x", [0.0, 3.0, 10_000.0])
+def test_many_customers_by_a_series_and_one_by_one_are_the_same(x, t):
+    draws = {"r": [0.243, 0.05, 5.0], "a": [0.793, 1.0, 12.0], "b": [2.426, 0.2, 0.5]}
+    r, a, b = (np.array(values) for values in draws.values())
+    alpha = np.array([4.414, 0.02, 90.0]) + np.linspace(0.0, 1044.0, 200)[:, None]
+    rule = beta_rule(a, b + x)
+    together = expected_purchases(r + x, alpha, rule, t)
+    worth = discounted_purchases(r + x, alpha, rule, t, 0.0018)
+    for i in (0, 1, 77, 199):
+        alone = expected_purchases(r + x, alpha[i : i + 1], rule, t)
+        np.testing.assert_allclose(together[i], alone[0], rtol=1e-10)
+        alone = discounted_purchases(r + x, alpha[i : i + 1], rule, t, 0.0018)
+        np.testing.assert_allclose(worth[i], alone[0], rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("case", "value"),
     [
@@ -125,4 +177,4 @@ def test_discounting_equals_numerical_integration_in_30_digits(case, t, rate):
         expected = float(mpmath.quad(intensity, ends))
     rule = beta_rule(np.array([a]), np.array([b]))
     value = discounted_purchases(np.array([r]), np.array([alpha]), rule, t, rate)
-    assert float(value[0]) == pytest.approx(expected, rel=2e-7)
+    assert float(value[0]) == pytest.approx(expected, rel=1e-8)

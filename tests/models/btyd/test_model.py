@@ -10,18 +10,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import ModelError
-from models.btyd import PURCHASE_MODELS, BetaGeoNBD, ModifiedBetaGeoNBD
+from models.btyd import (
+    PURCHASE_MODELS,
+    BetaGeoNBD,
+    ModifiedBetaGeoCNBD,
+    ModifiedBetaGeoNBD,
+)
 
 MODELS = list(PURCHASE_MODELS.values())
+CENTRE = {"r": 0.5, "alpha": 6.0, "a": 0.9, "b": 2.0, "s": 0.6, "beta": 12.0}
+
+
+def settings_of(kind):
+    """What a model has beside its parameters."""
+    return {"k": 3} if kind is ModifiedBetaGeoCNBD else {}
 
 
 def fake_posterior(kind, draws=100):
     """A posterior drawn round known parameters: predictions need no sampling."""
     rng = np.random.default_rng(3)
-    centre = {"r": 0.5, "alpha": 6.0, "a": 0.9, "b": 2.0}
     return kind.from_draws(
-        {k: v * np.exp(0.1 * rng.standard_normal(draws)) for k, v in centre.items()},
+        {k: CENTRE[k] * np.exp(0.1 * rng.standard_normal(draws)) for k in kind.names},
         {"inference": "nuts"},
+        {**settings_of(kind)},
     )
 
 
@@ -31,6 +42,7 @@ def some_customers():
             "frequency": [0, 0, 1, 3, 12, 40],
             "recency": [0.0, 0.0, 5.0, 30.0, 60.0, 80.5],
             "T": [0.0, 40.0, 40.0, 38.9, 61.0, 81.0],
+            "log_gaps": [0.0, 0.0, 1.6, 5.5, 18.0, 25.0],
         },
         index=list("fedcba"),
     )
@@ -55,9 +67,9 @@ def test_a_prediction_is_the_average_over_the_draws(kind):
     model, customers = fake_posterior(kind, draws=5), some_customers()
     draws = model.posterior
     one_by_one = [
-        kind.from_parameters(**{k: v[i] for k, v in draws.items()}).expected_purchases(
-            customers, 13.0
-        )
+        kind.from_parameters(
+            **{k: v[i] for k, v in draws.items()}, **settings_of(kind)
+        ).expected_purchases(customers, 13.0)
         for i in range(5)
     ]
     np.testing.assert_allclose(
@@ -90,9 +102,10 @@ def test_each_customer_may_have_their_own_horizon(kind):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_gradient_is_the_slope_of_the_log_likelihood(kind):
-    from models.btyd.rfm import check_histories, compress
+    from models.btyd.histories import compress
+    from models.btyd.rfm import check_histories
 
-    target = kind()._target(compress(check_histories(some_customers())), "weak")
+    target = kind(**settings_of(kind))._target(compress(check_histories(some_customers())), "weak")
     point = np.array([-0.3, 1.5, 0.2, 0.6])
     _, gradient = target.log_posterior(point)
     for i, step in enumerate(1e-6 * np.eye(4)):
@@ -109,7 +122,7 @@ def test_identical_customers_count_as_often_as_their_weight(kind):
     weighted = customers.assign(weight=2.0)
     model = fake_posterior(kind)
     assert model.log_likelihood(weighted) == pytest.approx(model.log_likelihood(twice), rel=1e-12)
-    one, other = kind().fit(weighted, method="map"), kind().fit(twice, method="map")
+    one, other = (kind(**settings_of(kind)).fit(frame, method="map") for frame in (weighted, twice))
     assert one.parameters == pytest.approx(other.parameters, rel=1e-9)
     assert one.diagnostics["nodes"] == 6
     assert one.diagnostics["customers"] == 12.0
@@ -121,12 +134,15 @@ def test_identical_customers_count_as_often_as_their_weight(kind):
     T=st.floats(0.0, 1040.0),
     share=st.floats(0.0, 1.0),
     t=st.floats(0.0, 1040.0),
-    a=st.floats(0.05, 20.0),
-    b=st.floats(0.1, 50.0),
+    leaving=st.floats(0.05, 20.0),
+    staying=st.floats(0.1, 50.0),
     kind=st.sampled_from(MODELS),
 )
-def test_predictions_are_finite_and_possible_for_every_valid_history(x, T, share, t, a, b, kind):
-    model = kind.from_parameters(r=0.3, alpha=4.0, a=a, b=b)
+def test_predictions_are_finite_and_possible_for_every_valid_history(
+    x, T, share, t, leaving, staying, kind
+):
+    values = (0.3, 4.0, leaving, staying)
+    model = kind.from_parameters(**dict(zip(kind.names, values, strict=True)), **settings_of(kind))
     customer = pd.DataFrame(
         {"frequency": [x], "recency": [min(T * share, T) if x else 0.0], "T": [T]}
     )
@@ -182,3 +198,19 @@ def test_predicting_loads_no_sampler():
         "assert not bad & set(sys.modules), bad & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_no_purchase_on_the_day_of_the_first_one_is_certain_and_no_more(kind):
+    customer = pd.DataFrame({"frequency": [0.0], "recency": [0.0], "T": [0.0]})
+    silence = fake_posterior(kind).probability_no_purchase(customer, 0.0, quantiles=(0.05, 0.95))
+    assert (silence <= 1.0).all()
+    np.testing.assert_allclose(silence, 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_prior_by_parameter_is_written_down_with_the_time_the_whole_fit_took(kind):
+    report = kind().fit(some_customers(), method="map", priors={"r": (0.4, 0.2)}).diagnostics
+    assert report["priors"]["r"] == [0.4, 0.2]
+    assert report["priors"]["alpha"][1] == 1.5
+    assert report["seconds"] > 0.0

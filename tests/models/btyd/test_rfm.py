@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from models.base import ModelError
-from models.btyd.rfm import check_all_spend, check_histories, check_spend, compress
+from models.btyd.histories import compress
+from models.btyd.rfm import check_all_spend, check_histories, check_spend
 
 GOOD = {"frequency": 2.0, "recency": 10.0, "T": 20.0, "monetary_value": 30.0}
 

@@ -39,6 +39,19 @@ def test_coverage_of_a_right_forecast_is_its_level_where_most_outcomes_are_zero(
     assert metrics.held(y, low, high) > 0.95  # every zero lies inside
 
 
+@pytest.mark.parametrize("points", [10, 20, 99])
+def test_quantiles_in_the_place_of_draws_give_the_same_coverage(points):
+    rng = np.random.default_rng(5)
+    rate = rng.gamma(0.3, 4.0, 20_000)
+    y = rng.poisson(rate).astype(float)
+    levels = (np.arange(points) + 0.5) / points
+    quantiles = stats.poisson.ppf(levels[None, :], rate[:, None])
+    pit = metrics.randomised_pit(y, quantiles, rng, spaced=True)
+    assert metrics.coverage(pit, 0.90) == pytest.approx(0.90, abs=0.025)
+    assert metrics.coverage(pit, 0.50) == pytest.approx(0.50, abs=0.025)
+    assert metrics.pit_ks(pit) < 0.02
+
+
 def test_held_counts_the_ends():
     assert metrics.held([0.0, 1.0, 5.0, 9.0], [0.0] * 4, [5.0] * 4) == 0.75
     with pytest.raises(ValueError, match="low <= high"):
