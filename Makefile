@@ -47,6 +47,8 @@ bench: setup ## Measure speed against named peers (installs them into .venv-benc
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	.venv-bench/bin/python benchmarks/bench_features.py
+	.venv-bench/bin/python benchmarks/bench_inference.py
+	.venv-bench/bin/python benchmarks/bench_scoring.py
 
 lock: setup ## Pin the whole environment again, with hashes and without index addresses
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

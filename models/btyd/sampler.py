@@ -36,7 +36,7 @@ def nuts(target: Target, mode: Mode, seed: int) -> tuple[FloatArray, dict[str, A
     cores = target.threads(mode.point)
     report: dict[str, Any] = {}
     # A hierarchy bends more than a normal does, and needs smaller steps from the start.
-    first = (200, 500, 0.8) if target.mode is None else (300, 800, 0.9)
+    first = (200, 1000, 0.8) if target.mode is None else (300, 800, 0.9)
     plan = (first, (500, 1000, 0.95), (1000, 2000, 0.98))
     for attempt, (tune, draws, accept) in enumerate(plan):
         points, report = _sample(target, mode, seed + attempt, tune, draws, accept, cores)

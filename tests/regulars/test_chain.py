@@ -111,7 +111,8 @@ def test_the_report_is_one_page_that_needs_nothing_else(shop, tmp_path):
     assert "regulars-churn" in page
 
 
-def test_backtest_is_one_long_table_with_pictures_and_a_choice(shop, tmp_path, capsys):
+def test_backtest_is_one_long_table_with_pictures_and_a_choice(shop, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("training.backtest.MAX_CUTOFFS", 2)  # nobody has to wait for six
     assert run(["backtest", "-o", str(tmp_path / "backtest.csv"), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     table = pd.read_csv(tmp_path / "backtest.csv")
