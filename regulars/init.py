@@ -47,6 +47,9 @@ gap_days = 0                 # days between scoring and the first day a campaign
 horizon_days = 365
 annual_discount_rate = 0.10
 margin = 1.0                 # share of spend that is profit
+# segment = "channel"                          # groups with rates of their own, as a candidate
+# holidays = "GB"                              # public holidays for the calendar candidate
+# [clv.covariates]           rate, dropout and spend: lists of columns, as a candidate
 
 [mlflow]
 tracking_uri = "sqlite:///mlflow.db"   # MLFLOW_TRACKING_URI in the environment wins over it

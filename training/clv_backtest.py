@@ -28,7 +28,6 @@ from training.clv_candidates import (
     candidates,
     forecast,
     measure,
-    measure_groups,
 )
 from training.clv_choice import Choice, choose
 from training.clv_fitting import Fitting, Fittings
@@ -98,8 +97,7 @@ def backtest_clv(
                     failed[name] = error.message
                     progress.advance()
                     continue
-                measured = [("all", len(fitting.history.rfm), measure(found, fitting).found)]
-                for group, size, values in (*measured, *measure_groups(found, fitting)):
+                for group, (size, values) in measure(found, fitting).groups.items():
                     rows += [(*about, group, size, name, m, v) for m, v in values.items()]
                 progress.advance()
     for name in (name for name in order if name in failed):

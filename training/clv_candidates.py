@@ -13,7 +13,7 @@ MBG/NBD comes first because BG/NBD takes everybody who has bought once to be a c
 definition (P(alive) = 1), which must pay before it is put up with.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,6 @@ __all__ = [
     "fit_candidate",
     "forecast",
     "measure",
-    "measure_groups",
     "predictive_sample",
 ]
 
@@ -229,13 +228,18 @@ class Measured:
     """How a forecast did.
 
     Attributes:
-        found: `purchases/*` and `clv/*`.
+        groups: Group of `GROUPS` -> its customers, and `purchases/*` and `clv/*` among them.
         pit: "purchases" and "value" -> randomised PIT values of the customers measured; none for
             a candidate without a distribution.
     """
 
-    found: Mapping[str, float]
+    groups: Mapping[str, tuple[int, Mapping[str, float]]]
     pit: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def found(self) -> Mapping[str, float]:
+        """`purchases/*` and `clv/*` among all customers."""
+        return self.groups["all"][1]
 
 
 def measure(found: Forecast, fitting: Fitting) -> Measured:
@@ -251,49 +255,40 @@ def measure(found: Forecast, fitting: Fitting) -> Measured:
         ones for all candidates.
     """
     labels, seed = fitting.history.labels, fitting.shop.seed
-    bought, spent = labels["future_purchases"], labels["future_spend"]
-    out = metrics.purchase_metrics(bought, found.purchases)
-    out |= metrics.clv_metrics(spent, found.spend)
-    if found.model is None:
-        # All of a rule's probability lies on the one number it gives.
-        point = {f"{prefix}/crps": out[f"{prefix}/mae"] for prefix in ("purchases", "clv")}
-        return Measured(out | point)
+    frequency = fitting.history.rfm["frequency"].to_numpy()
     # Every k-th customer in the order of their ids.
     some = np.arange(0, len(labels), -(-len(labels) // _MEASURED))
-    sample = predictive_sample(found.model, fitting, some)
-    if sample is None:
-        return Measured(out)
+    sample = None if found.model is None else predictive_sample(found.model, fitting, some)
     spaced = not isinstance(found.model, CustomerLifetimeValue)
+    groups: dict[str, tuple[int, Mapping[str, float]]] = {}
     pit = {}
-    for prefix, what, y, draws in (
-        ("purchases", "purchases", bought.iloc[some], sample[0]),
-        ("clv", "value", spent.iloc[some], sample[1]),
-    ):
-        whole = metrics.distribution_metrics(y, draws, seed, spaced=spaced)
-        out |= {f"{prefix}/{name}": value for name, value in whole.items()}
-        rng = np.random.default_rng(seed)
-        pit[what] = metrics.randomised_pit(y, draws, rng, spaced=spaced)
-    return Measured(out, pit)
-
-
-def measure_groups(
-    found: Forecast, fitting: Fitting
-) -> Iterator[tuple[str, int, dict[str, float]]]:
-    """Point measures by group of `GROUPS` other than "all".
-
-    Yields:
-        Group, its customers, and `purchases/*` and `clv/*` among them.
-    """
-    labels, frequency = fitting.history.labels, fitting.history.rfm["frequency"]
     for group, (low, high) in GROUPS.items():
         members = (frequency >= low) & (frequency <= high)
-        if group == "all" or not members.any():
+        if not members.any():
             continue
-        out = metrics.purchase_metrics(
-            labels["future_purchases"][members], found.purchases[members]
-        )
-        out |= metrics.clv_metrics(labels["future_spend"][members], found.spend[members])
-        yield group, int(members.sum()), out
+        out: dict[str, float] = {}
+        for place, (what, label, expected) in enumerate(
+            (
+                ("purchases", "future_purchases", found.purchases),
+                ("clv", "future_spend", found.spend),
+            )
+        ):
+            y = labels[label].to_numpy()
+            point = metrics.purchase_metrics if what == "purchases" else metrics.clv_metrics
+            out |= point(y[members], expected.to_numpy()[members])
+            if found.model is None:
+                # All of a rule's probability lies on the one number it gives.
+                out[f"{what}/crps"] = out[f"{what}/mae"]
+            elif sample is not None and members[some].any():
+                draws, came = sample[place][members[some]], y[some][members[some]]
+                whole = metrics.distribution_metrics(came, draws, seed, spaced=spaced)
+                out |= {f"{what}/{name}": value for name, value in whole.items()}
+                if group == "all":
+                    rng = np.random.default_rng(seed)
+                    name = "value" if what == "clv" else what
+                    pit[name] = metrics.randomised_pit(came, draws, rng, spaced=spaced)
+        groups[group] = (int(members.sum()), out)
+    return Measured(groups, pit)
 
 
 def predictive_sample(

@@ -68,6 +68,9 @@ def test_all_say_something_of_the_same_customers(fitting, name):
         assert np.isfinite(values).all()
     said = measure(found, fitting)
     assert {"purchases/crps", "clv/crps", "clv/rmse", "clv/bias"} <= set(said.found)
+    sizes = {group: size for group, (size, _) in said.groups.items()}
+    assert sizes.pop("all") == sum(sizes.values()) == len(fitting.history.rfm)
+    assert all("clv/crps" in values for _, values in said.groups.values())
     assert set(said.pit) == (set() if name in RULES else {"purchases", "value"})
 
 
