@@ -1,5 +1,6 @@
 """What a run of a CLV candidate shows: figures, tables and the state of the sampler."""
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def log_pictures(
     model = None if forecast.model is None else with_purchases(forecast.model)
     # Candidates that share a purchase model share its check.
     of = None if model is None else id(model.purchases)
-    check = fitting.once(("check", of), lambda: predictive_check(model, rfm))
+    check = fitting.once(("check", of), lambda: predictive_check(model, rfm, window.cutoff))
     run.figure("predictive_check", figures.predictive_check({str(k): v for k, v in check.items()}))
     run.table("predictive_check", check)
     days, frequencies, alive = _alive_grid(model, rfm, window)
@@ -140,7 +141,9 @@ def coverage_table(measured: Measured) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def predictive_check(model: CustomerLifetimeValue | None, rfm: pd.DataFrame) -> pd.DataFrame:
+def predictive_check(
+    model: CustomerLifetimeValue | None, rfm: pd.DataFrame, cutoff: dt.date
+) -> pd.DataFrame:
     """Customers by repeat purchases so far: counted, and expected by posterior and prior.
 
     The check of the model against the very data it was fitted on (Gelman et al. 2013, "Bayesian
@@ -149,12 +152,14 @@ def predictive_check(model: CustomerLifetimeValue | None, rfm: pd.DataFrame) -> 
 
     Returns:
         repeat_purchases (the last one is "that many or more"), customers, posterior, prior; the
-        last two are missing for a rule and for a model on the clock of a calendar.
+        last two are missing for a rule.
     """
     most = 7
     counted = np.bincount(rfm["frequency"].clip(upper=most).astype(int), minlength=most + 1)
     out = pd.DataFrame({"repeat_purchases": np.arange(most + 1), "customers": counted})
-    purchases = None if model is None or model.calendar is not None else model.purchases
+    if model is not None and model.calendar is not None:
+        rfm = model.calendar.operational(rfm, cutoff)
+    purchases = None if model is None else model.purchases
     for name, source in (
         ("posterior", purchases),
         ("prior", None if purchases is None else purchases.prior_model(rfm)),
