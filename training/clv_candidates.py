@@ -177,7 +177,9 @@ def fit_candidate(name: str, fitting: Fitting) -> Any:
         return fitting.clv(*MODELS[name])
     if name == STACK:
         asked = candidates(fitting.shop.settings)
-        members = {member: MODELS[member][0] for member in _MEMBERS if member in asked}
+        named = [member for member in _MEMBERS if member in asked]
+        # Asked for by itself it has all members.
+        members = {m: MODELS[m][0] for m in (named if len(named) > 1 else _MEMBERS)}
         return fitting.once(STACK, lambda: fit_stack(fitting, members, _ALL))
     return fitting.once(name, lambda: fit_learned(fitting, LEARNED[name], _PLAIN, _ALL))
 

@@ -91,6 +91,12 @@ def test_candidates_need_the_columns_they_read():
     assert rich.attributes == ("age", "channel")
 
 
+def test_a_stack_by_itself_has_all_members(ledger, window):
+    shop = Fittings(ledger, ClvSettings(horizon_days=60, candidates=("stack",)), seed=1)
+    stack = fit_candidate("stack", shop.at(window, "map"))
+    assert {"mbg_nbd", "bg_nbd", "pareto_nbd"} <= set(stack.members)
+
+
 def test_some_candidates_can_be_asked_for_and_others_are_refused_by_name():
     some = ClvSettings(candidates=("bg_nbd", "mbg_nbd"))
     assert candidates(some) == ("mbg_nbd", "bg_nbd")
