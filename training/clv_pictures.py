@@ -113,7 +113,7 @@ def log_pictures(
     check = fitting.once(("check", of), lambda: predictive_check(model, rfm, window.cutoff))
     run.figure("predictive_check", figures.predictive_check({str(k): v for k, v in check.items()}))
     run.table("predictive_check", check)
-    days, frequencies, alive = _alive_grid(model, rfm, window)
+    days, frequencies, alive = _alive_grid(model, fitting.history.inputs, window)
     run.figure(
         "p_alive",
         figures.alive_matrix(
@@ -152,7 +152,7 @@ def predictive_check(
 
     Returns:
         repeat_purchases (the last one is "that many or more"), customers, posterior, prior; the
-        last two are missing for a rule.
+        last two are missing for a rule and for a model with covariates or segments.
     """
     most = 7
     counted = np.bincount(rfm["frequency"].clip(upper=most).astype(int), minlength=most + 1)
@@ -160,6 +160,8 @@ def predictive_check(
     if model is not None and model.calendar is not None:
         rfm = model.calendar.operational(rfm, cutoff)
     purchases = None if model is None else model.purchases
+    if purchases is not None and len(purchases.input_columns) > 3:
+        purchases = None  # the customers differ in more than when they came
     for name, source in (
         ("posterior", purchases),
         ("prior", None if purchases is None else purchases.prior_model(rfm)),
@@ -236,5 +238,8 @@ def _alive_grid(
     asked = pd.DataFrame(
         {"frequency": x, "recency": np.where(once, 0.0, np.maximum(recency, 1 / 7)), "T": T}
     )
+    for name in model.purchases.input_columns[3:]:  # a covariate or segment: the usual customer
+        number = pd.api.types.is_numeric_dtype(rfm[name])
+        asked[name] = rfm[name].median() if number else rfm[name].mode().iloc[0]
     alive = model.purchases.probability_alive(asked)
     return days.tolist(), frequency.tolist(), alive.reshape(days.size, frequency.size)

@@ -17,7 +17,7 @@ from training.churn import CANDIDATES as CHURN_CANDIDATES
 from training.churn import ChurnSettings, train_churn
 from training.clv import ClvSettings, train_clv
 from training.clv_candidates import RULES
-from training.tracking import CHALLENGER, CHAMPION
+from training.tracking import CHALLENGER, CHAMPION, Tracking
 
 pytestmark = pytest.mark.slow
 
@@ -218,3 +218,24 @@ def test_too_short_a_history_is_said_in_plain_words(store):
         train_churn(short, ChurnSettings(horizon_days=90), tracking=store[0])
     with pytest.raises(NotEnoughDataError, match="history"):
         train_clv(short, ClvSettings(), tracking=store[0])
+
+
+def test_a_model_with_covariates_and_segments_is_trained_and_shown(orders, tmp_path):
+    people = sorted(orders["customer_id"].unique())
+    attributes = pd.DataFrame(
+        {"customer_id": people, "age": range(len(people)), "country": ["NL", "DE", "FR"] * 200}
+    )
+    settings = ClvSettings(
+        horizon_days=60,
+        covariates={"rate": ["age"], "dropout": ["country"], "spend": ["country"]},
+        segment="country",
+        candidates=("mbg_nbd_covariates", "mbg_nbd_segments"),
+    )
+    tracking = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "shop")
+    ledger = Ledger.from_frames(orders, customers=attributes)
+    result = train_clv(ledger, settings, seed=1, tracking=tracking, method="laplace")
+    assert result.promoted
+    with tracking.here():
+        loaded = mlflow.pyfunc.load_model(f"models:/{result.name}@{CHAMPION}")
+    assert "country" in loaded.metadata.signature.inputs.input_names()
+    assert len(loaded.predict(loaded.input_example)) == 2
