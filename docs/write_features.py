@@ -7,7 +7,7 @@ from features.catalogue import CATALOGUE, REASON_GROUPS
 INTRO = """\
 # Features
 
-Every feature of a snapshot, written from `features/catalogue.py` by `docs/write_features.py`.
+Every feature of a snapshot, written from the catalogue by `docs/write_features.py`.
 
 A feature sees rows with `timestamp < cutoff` and, where the source says when a row came to be
 known, `known_at <= cutoff`. Windows are days that end at the cutoff. A value can be missing for
@@ -20,7 +20,8 @@ one of these reasons, and is never filled with a number that means something els
 
 Effect is the sign of the expected effect on the probability of churn. Features marked "model" are
 computed by the models: from what they learn in training, or from a purchase model fitted on the
-snapshot itself.
+snapshot itself. A "category" is text, whose levels are frozen in training; all other features are
+numbers.
 """
 
 
@@ -29,6 +30,8 @@ def page() -> str:
     parts = [INTRO]
     for group, about in REASON_GROUPS.items():
         features = [feature for feature in CATALOGUE if feature.reason_group == group]
+        if not features:
+            continue
         parts.append(f"\n## {group.capitalize()}: {about}\n")
         parts.append("| feature | definition at the cutoff | window | missing | effect | from |")
         parts.append("|---|---|---|---|---|---|")
@@ -37,7 +40,7 @@ def page() -> str:
             effect = {-1: "less churn", 0: "", 1: "more churn"}[f.monotone]
             parts.append(
                 f"| `{f.name}` | {definition} | {f.window} | {f.null_class} | {effect} "
-                f"| {f.origin} |"
+                f"| {f.origin}{', category' if f.kind == 'category' else ''} |"
             )
     return "\n".join(parts) + "\n"
 

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
     from features.ledger import Ledger
 
-__all__ = ["attribute_names", "attributes"]
+__all__ = [
+    "attribute_names",
+    "attribute_rows",
+    "attribute_tables",
+    "attributes",
+    "is_number",
+]
 
 _FIRST_PURCHASE = ("channel", "category", "product_id")
 _NO_ATTRIBUTES = ("customer_id", "known_at")
@@ -55,6 +61,23 @@ def attribute_names(ledger: Ledger) -> dict[str, str]:
             found[column] = table
             found[f"{table}.{column}"] = table
     return found
+
+
+def attribute_tables(ledger: Ledger, names: Sequence[str]) -> dict[str, str]:
+    """The table of each of `names`.
+
+    Raises:
+        InputError: A name that no table has.
+    """
+    known = attribute_names(ledger)
+    for name in names:
+        if name not in known:
+            plain = sorted(other for other in known if "." not in other)
+            raise InputError(
+                f"No table has the attribute {name!r}.",
+                f"{nearest(name, known)} There is: {', '.join(plain) or 'none'}.".strip(),
+            )
+    return {name: known[name] for name in names}
 
 
 def attributes(ledger: Ledger, window: ObservationWindow, names: Sequence[str]) -> pd.DataFrame:
@@ -84,32 +107,52 @@ def attributes(ledger: Ledger, window: ObservationWindow, names: Sequence[str]) 
     >>> attributes(shop, window, ["country"]).loc["a", "country"]
     'NL'
     """
-    known = attribute_names(ledger)
-    for name in names:
-        if name not in known:
-            plain = sorted(other for other in known if "." not in other)
-            raise InputError(
-                f"No table has the attribute {name!r}.",
-                f"{nearest(name, known)} There is: {', '.join(plain) or 'none'}.".strip(),
-            )
+    wanted = list(dict.fromkeys(names))
+    query = _customers(ledger, window).select("customer_id")
+    for table in attribute_rows(ledger, window, wanted):
+        query = query.left_join(table, query.customer_id == table.owner).drop("owner")
+    frame = query.to_pyarrow().sort_by("customer_id").to_pandas().set_index("customer_id")
+    return pd.DataFrame({name: _typed(frame[name]) for name in wanted}, index=frame.index)
+
+
+def attribute_rows(
+    ledger: Ledger, window: ObservationWindow, names: Sequence[str]
+) -> list[ir.Table]:
+    """What is known of attributes at a cutoff, as expressions on the engine.
+
+    Args:
+        ledger: The trusted tables.
+        window: What is observed; only its start and cutoff matter.
+        names: Of `attribute_names`, each once.
+
+    Returns:
+        For each table that has some of them: one row an `owner` (a customer_id), with one
+        column a name, typed as in its table.
+
+    Raises:
+        InputError: A name that no table has.
+    """
+    known = attribute_tables(ledger, names)
+    found = []
+    for table in ("customers", "acquisition", "transactions"):
+        columns = {name: name.split(".")[-1] for name in names if known[name] == table}
+        if not columns:
+            continue
+        rows = ledger.tables[table]
+        if table == "customers":
+            rows = _latest_known(rows, window)
+        elif table == "transactions":
+            rows = _first_purchase(window.known(rows), _customers(ledger, window))
+        found.append(rows.select(owner="customer_id", **columns))
+    return found
+
+
+def _customers(ledger: Ledger, window: ObservationWindow) -> ir.Table:
+    """The customers of a snapshot, with the day of their first purchase."""
     rows = window.known(ledger.transactions)
     days = customer_days(rows) if ledger.days is None else window.known(ledger.days, "day")
     bought = purchases_in(rows, days, ledger.purchase_unit)
-    customers = bought.group_by("customer_id").agg(first_day=bought.day.min())
-    wanted = list(dict.fromkeys(names))
-    query = customers.select("customer_id")
-    for table, read in (
-        ("customers", _latest_known),
-        ("acquisition", lambda t, _window: t),
-        ("transactions", lambda _t, _window: _first_purchase(rows, customers)),
-    ):
-        columns = {name: name.split(".")[-1] for name in wanted if known[name] == table}
-        if columns:
-            found = read(ledger.tables[table], window)
-            found = found.select(owner="customer_id", **columns)
-            query = query.left_join(found, query.customer_id == found.owner).drop("owner")
-    frame = query.to_pyarrow().sort_by("customer_id").to_pandas().set_index("customer_id")
-    return pd.DataFrame({name: _typed(frame[name]) for name in wanted}, index=frame.index)
+    return bought.group_by("customer_id").agg(first_day=bought.day.min())
 
 
 def _latest_known(table: ir.Table, window: ObservationWindow) -> ir.Table:
@@ -149,12 +192,20 @@ def _first_purchase(rows: ir.Table, customers: ir.Table) -> ir.Table:
 
 def _typed(values: pd.Series) -> pd.Series:
     """Numbers where all known values are; text otherwise."""
-    known = values.dropna()
+    if is_number(values):
+        return pd.to_numeric(values).astype("float64")
+    return values.dropna().astype(str).reindex(values.index)
+
+
+def is_number(values: pd.Series) -> bool:
+    """Whether all known values are finite numbers, none with a leading zero, as codes have.
+
+    >>> is_number(pd.Series(["7", None, "1.5"])), is_number(pd.Series(["007"]))
+    (True, False)
+    """
     if pd.api.types.is_numeric_dtype(values):
-        return values.astype("float64")
-    text = known.astype(str)
+        return True
+    text = values.dropna().astype(str)
     numbers = pd.to_numeric(text, errors="coerce")
     finite = numbers.notna() & ~numbers.isin([float("inf"), float("-inf")])
-    if len(known) and finite.all() and not text.str.match(_LEADING_ZERO).any():
-        return numbers.astype("float64").reindex(values.index)
-    return text.reindex(values.index)
+    return bool(len(text) and finite.all() and not text.str.match(_LEADING_ZERO).any())

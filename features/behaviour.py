@@ -5,18 +5,32 @@ a customer, over purchases and over days -> formulas on these sums. Counts and m
 integers and decimals until the last level, so neither row order nor threads change a single
 bit.
 
-Each family of features is a pair of functions: `*_sums` says what to add up, `*_features`
-turns the sums into features. A new family is one more pair.
+Each family of features is a module: its `FEATURES` are their rows of the catalogue, `*_sums`
+says what to add up over purchases (`*_day_sums`: over days), and `*_features` turns the sums into
+features. What speaks of single lines has a table of its own: `*_bought`, `channels_used`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.basket import basket_features, basket_sums, product_counts
-from features.expressions import at_most, counted, days_before, ratio, when, within
+from features.basket import basket_day_sums, basket_features, basket_sums
+from features.categories import categories_bought, category_features
+from features.channels import channel_features, channels_used
+from features.expressions import days_before, ratio
+from features.frequency import frequency_features, frequency_sums
+from features.habits import habit_features, habit_sums
+from features.products import product_features, products_bought
 from features.purchases import customer_days, purchases_in
+from features.recency import recency_day_sums, recency_features, recency_sums
 from features.recent_spend import RECENT_COLUMNS, recent_features, recent_sums
+from features.regularity import (
+    clumpiness,
+    clumpiness_sums,
+    regularity_features,
+    regularity_statistics,
+    regularity_sums,
+)
 from features.rfm import log_gap_units, log_gaps, weeks
 from features.rhythm import (
     gap_distribution,
@@ -25,16 +39,14 @@ from features.rhythm import (
     rhythm_sums,
     with_gaps,
 )
-from features.trend import season_features, trend_features, trend_sums
+from features.spend import spend_day_sums, spend_features, spend_sums
+from features.trend import season_features, trend_features, trend_sums, with_busy
 from features.window import ObservationWindow
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["RFM_COLUMNS", "WINDOWS", "behaviour"]
-
-WINDOWS = (30, 90, 180, 365)
-"""Lengths in days of the windows that end at the cutoff."""
+__all__ = ["RFM_COLUMNS", "behaviour"]
 
 RFM_COLUMNS = (
     *("frequency", "recency", "T", "monetary_value", "first_value", "log_gaps"),
@@ -59,82 +71,70 @@ def behaviour(
     Returns:
         One row a customer with at least one purchase before the cutoff, in no particular
         order: customer_id, the columns `RFM_COLUMNS` (recency and T in weeks) and the
-        features that `features.catalogue` lists under the origin "engine", all float64.
-        Features of columns that the source does not have are left out.
+        features of transactions that `features.catalogue` lists under the origin "engine":
+        numbers as float64, categories as text. Features of columns that the source does not
+        have are left out.
     """
     rows = window.known(transactions)
     days = customer_days(rows) if days is None else window.known(days, "day")
-    bought = with_gaps(purchases_in(rows, days, unit), window)
+    bought = with_busy(with_gaps(purchases_in(rows, days, unit), window), window)
     customers = bought.group_by("customer_id").agg(
-        **_purchase_sums(bought, window),
+        **recency_sums(bought),
+        **frequency_sums(bought, window),
+        **spend_sums(bought, window),
         **rhythm_sums(bought, window),
+        **regularity_sums(bought),
+        **clumpiness_sums(bought, window),
         **trend_sums(bought, window),
+        **basket_sums(bought, window),
+        **habit_sums(bought, window),
         **recent_sums(bought, window),
+        log_gap_units=log_gap_units(bought.gap).sum(),
     )
     customers = customers.mutate(
         days_since_last=days_before(customers.last_day, window),
         tenure_days=days_before(customers.first_day, window),
         **gap_statistics(customers),
+        **regularity_statistics(customers),
     )
     shares = gap_distribution(bought, customers)
     money = days.group_by(payer=days.customer_id).agg(
-        **_money_sums(days, window), **basket_sums(days, window)
+        **recency_day_sums(days), **spend_day_sums(days, window), **basket_day_sums(days, window)
     )
     customers = customers.left_join(money, customers.customer_id == money.payer)
     customers = customers.left_join(shares, customers.days_since_last == shares.days)
     if "product_id" in rows.columns:
-        products = product_counts(rows, window)
-        customers = customers.left_join(products, customers.customer_id == products.buyer)
-    features = {
-        **_core_features(customers, window),
+        products = products_bought(rows, window)
+        customers = customers.left_join(products, customers.customer_id == products.product_buyer)
+    if "category" in rows.columns:
+        spread = categories_bought(rows, window)
+        customers = customers.left_join(spread, customers.customer_id == spread.category_buyer)
+    if "channel" in rows.columns:
+        channels = channels_used(rows, window)
+        customers = customers.left_join(channels, customers.customer_id == channels.channel_user)
+    columns = {
+        **_rfm(customers),
+        **recency_features(customers, window),
+        **frequency_features(customers, window),
+        **spend_features(customers, window),
         **rhythm_features(customers, window),
+        **regularity_features(customers),
+        "clumpiness": clumpiness(customers),
         **trend_features(customers, window),
-        **basket_features(customers, window),
+        **basket_features(customers),
+        **product_features(customers, window),
+        **category_features(customers, window),
+        **channel_features(customers),
+        **habit_features(customers),
         **season_features(window),
     }
-    columns = {**_rfm(customers), **features}
     return customers.select(
-        "customer_id", **{name: value.cast("float64") for name, value in columns.items()}
+        "customer_id",
+        **{
+            name: value if value.type().is_string() else value.cast("float64")
+            for name, value in columns.items()
+        },
     )
-
-
-def _purchase_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
-    year = within(bought.day, window, 365)
-    return {
-        "purchases": bought.count(),
-        "first_day": bought.day.min(),
-        "last_day": bought.day.max(),
-        "value": bought.value.sum(),
-        "log_gap_units": log_gap_units(bought.gap).sum(),
-        "first_value": bought.value.sum(where=bought.previous_day.isnull()),
-        "largest_365": bought.value.max(where=year),
-        **{f"purchases_{w}": bought.count(where=within(bought.day, window, w)) for w in WINDOWS},
-    }
-
-
-def _money_sums(days: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
-    return {
-        "last_return_day": days.day.max(where=days.returned > 0),
-        **{f"net_{w}": days.value.sum(where=within(days.day, window, w)) for w in WINDOWS},
-    }
-
-
-def _core_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
-    c = customers
-    rate = c.purchases_365.cast("float64") * 365.0 / at_most(c.tenure_days, 365)
-    return {
-        "days_since_last": c.days_since_last,
-        "tenure_days": c.tenure_days,
-        "days_since_last_return": days_before(c.last_return_day, window),
-        "n_purchases_all": c.purchases,
-        **{f"n_purchases_{w}": counted(c[f"purchases_{w}"], window, w) for w in WINDOWS},
-        "purchase_rate_12m": when(c.tenure_days >= 30, rate),
-        "is_one_time": (c.purchases == 1).cast("int64"),
-        **{f"net_spend_{w}": counted(c[f"net_{w}"], window, w) for w in WINDOWS},
-        "aov_365": ratio(c.net_365.fill_null(0), c.purchases_365),
-        "max_order_365": c.largest_365,
-        "first_order_value": c.first_value,
-    }
 
 
 def _rfm(customers: ir.Table) -> dict[str, ir.Value]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import ibis
@@ -13,17 +16,28 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 __all__ = [
+    "WINDOWS",
     "at_least",
     "at_most",
     "counted",
     "days_before",
+    "entropy",
     "log_change",
+    "most_used",
     "ratio",
     "share",
     "unknown",
+    "used",
     "when",
     "within",
 ]
+
+WINDOWS = (30, 90, 180, 365)
+"""Lengths in days of the windows that end at the cutoff."""
+
+_DAYS = 10_000_000
+"""More days than there are dates."""
+_DIGITS = 18
 
 
 def unknown() -> ir.FloatingScalar:
@@ -75,6 +89,15 @@ def share(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
     return at_most(ratio(at_least(part.fill_null(0), 0), whole), 1.0)
 
 
+def entropy(parts: Sequence[ir.IntegerValue]) -> ir.FloatingValue:
+    """-sum of q ln q over the shares q of some counts; missing where all are 0."""
+    whole = functools.reduce(operator.add, parts).cast("float64")
+    terms = [(n > 0).ifelse(n * n.cast("float64").ln(), 0.0) for n in parts]
+    # ln(whole) - sum of n ln n / whole; less than 0 only by rounding.
+    found = whole.ln() - functools.reduce(operator.add, terms) / whole
+    return when(whole > 0, at_least(found.round(12), 0.0))
+
+
 def log_change(now: ir.NumericValue, before: ir.NumericValue) -> ir.FloatingValue:
     """ln((now + 1) / (before + 1)), each taken as zero where it is missing or below zero."""
 
@@ -82,3 +105,22 @@ def log_change(now: ir.NumericValue, before: ir.NumericValue) -> ir.FloatingValu
         return at_least(value.fill_null(0), 0).cast("float64") + 1.0
 
     return (level(now) / level(before)).ln()
+
+
+def most_used(
+    name: ir.StringValue, times: ir.IntegerValue, last: ir.IntegerValue
+) -> ir.StringScalar:
+    """Aggregate the names used most often, of equals the one used last, as text for `used`.
+
+    Args:
+        name: What is used; where times and last are equal, the last in the order of its text.
+        times: How often. A name with none, or without `last`, is left out.
+        last: How many days ago.
+    """
+    rank = (times * _DAYS + (_DAYS - last)).cast("string").lpad(_DIGITS, "0")
+    return (rank + name).max(where=times > 0)
+
+
+def used(most: ir.StringValue) -> tuple[ir.StringValue, ir.IntegerValue]:
+    """The name that `most_used` found, and how many days ago it was used last."""
+    return most.substr(_DIGITS), _DAYS - most.substr(0, _DIGITS).cast("int64") % _DAYS

@@ -22,6 +22,7 @@ from features.reading.delimited import FILE, ROW
 from features.schema import TABLES, nearest, quote
 from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
 from features.source import RawTable, enums_to_text, find_tables, open_table
+from features.visits import visits
 
 __all__ = ["Ledger", "open_ledger"]
 
@@ -60,6 +61,19 @@ class Ledger:
             return None
         netted = customer_days(self.transactions).order_by("customer_id", "day")
         return self.con.create_table(ibis.util.gen_name("customer_days"), netted, temp=True)
+
+    @cached_property
+    def visits(self) -> ibis.Table | None:
+        """The events as visits, or None without events or where rows have a known_at.
+
+        They are made when first asked for, and held in the engine. See `features.visits` for
+        the columns.
+        """
+        events = self.tables.get("events")
+        if events is None or "known_at" in {*events.columns, *self.transactions.columns}:
+            return None
+        made = visits(events, self.transactions).order_by("customer_id", "day")
+        return self.con.create_table(ibis.util.gen_name("visits"), made, temp=True)
 
     def purchases(self, cutoff: dt.date) -> ibis.Table:
         """The purchases known at a cutoff, as `features.purchases.purchases` gives them."""

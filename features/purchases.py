@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from features.errors import InputError, SchemaError
+from features.expressions import at_least, at_most
 from features.window import known_rows
 
 if TYPE_CHECKING:
@@ -38,23 +39,34 @@ def customer_days(rows: ir.Table) -> ir.Table:
     Money is summed as decimals, so the result depends on no row order and no threads.
 
     Args:
-        rows: Transactions: customer_id, timestamp, amount and, where the source has it,
-            discount.
+        rows: Transactions: customer_id, timestamp, amount and, where the source has them,
+            discount, cost and quantity.
 
     Returns:
         One row a customer and day with any transaction: customer_id, day (date), value (the
-        net amount), sold and returned (the amounts above and below zero, both without sign)
-        and, where the source has it, discount (on amounts not below zero). All decimal; a
-        sum of nothing is missing.
+        net amount), sold and returned (the amounts above and below zero, both without sign),
+        first_sale (time of the first line above zero) and, where the source has what they
+        need, discount (on amounts not below zero), margin (amount less cost, of the lines
+        whose cost is known; a return gives its cost back, however it is signed) and
+        milli_items (quantity on lines above zero, in thousandths). Money is decimal; a sum
+        of nothing is missing.
     """
     amount = rows.amount
     sums = {
         "value": amount.sum(),
         "sold": amount.sum(where=amount > 0),
         "returned": (-amount).sum(where=amount < 0),
+        "first_sale": rows.timestamp.min(where=amount > 0),
     }
     if "discount" in rows.columns:
         sums["discount"] = rows.discount.sum(where=amount >= 0)
+    if "cost" in rows.columns:
+        sums["margin"] = (amount - (amount < 0).ifelse(-rows.cost.abs(), rows.cost.abs())).sum()
+    if "quantity" in rows.columns:
+        # Held to what a whole number can take; a quantity below zero counts for nothing.
+        items = at_most(at_least(rows.quantity, 0.0), 1e12)
+        milli = (items * 1000).round().cast("int64")
+        sums["milli_items"] = milli.sum(where=(amount > 0) & (milli > 0))
     return rows.group_by("customer_id", day=rows.timestamp.date()).agg(**sums)
 
 
@@ -71,8 +83,9 @@ def purchases(
         days: Their `customer_days`, where they are at hand and no row has a known_at.
 
     Returns:
-        One row a purchase: customer_id, day (date), value (decimal, above zero), and for
-        orders order_id. A customer has at most one purchase a day unless these are orders.
+        One row a purchase: customer_id, day (date), value (decimal, above zero), first_sale
+        (time of its first line above zero), discount where the source has it, and for orders
+        order_id. A customer has at most one purchase a day unless these are orders.
 
     Raises:
         InputError: The unit is neither of the two.
@@ -97,7 +110,8 @@ def purchases_in(rows: ir.Table, days: ir.Table, unit: str = "day") -> ir.Table:
     if unit not in ("day", "order"):
         raise InputError(f"A purchase unit is 'day' or 'order', not {unit!r}.")
     if unit == "day":
-        return days.filter(days.value > 0).select("customer_id", "day", "value")
+        columns = ["customer_id", "day", "value", "first_sale", "discount"]
+        return days.filter(days.value > 0).select(*(c for c in columns if c in days.columns))
     if "order_id" not in rows.columns:
         raise SchemaError(
             "Purchases are counted by order, but the transactions have no order_id.",
@@ -106,7 +120,12 @@ def purchases_in(rows: ir.Table, days: ir.Table, unit: str = "day") -> ir.Table:
     day = rows.timestamp.date()
     # Lines without an order stand for their day, not for one endless order.
     loose = rows.order_id.isnull().ifelse(day, ibis.null("date"))
-    baskets = rows.group_by("customer_id", "order_id", loose_day=loose).agg(
-        day=day.min(), value=rows.amount.sum()
-    )
+    sums = {
+        "day": day.min(),
+        "value": rows.amount.sum(),
+        "first_sale": rows.timestamp.min(where=rows.amount > 0),
+    }
+    if "discount" in rows.columns:
+        sums["discount"] = rows.discount.sum(where=rows.amount >= 0)
+    baskets = rows.group_by("customer_id", "order_id", loose_day=loose).agg(**sums)
     return baskets.filter(baskets.value > 0).drop("loose_day")

@@ -17,12 +17,21 @@ from features.expressions import ratio
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["log_gap_units", "log_gaps", "rfm_counts", "rfm_summary", "weeks"]
+__all__ = [
+    "LOG_UNITS",
+    "SAME_DAY",
+    "log_gap_units",
+    "log_gaps",
+    "rfm_counts",
+    "rfm_summary",
+    "weeks",
+]
 
 SAME_DAY = 0.5
 """Gap in days between orders of the same day, whose logarithm would have no bound."""
 
-_UNITS = 2.0**32
+LOG_UNITS = 2.0**32
+"""Whole units of a logarithm, so that sums of logarithms are exact."""
 
 
 def weeks(days: ir.IntegerValue) -> ir.FloatingValue:
@@ -37,12 +46,12 @@ def log_gap_units(gap: ir.IntegerValue) -> ir.IntegerValue:
     is 1e-10 a gap.
     """
     days = (gap == 0).ifelse(SAME_DAY, gap.cast("float64"))  # a missing gap stays missing
-    return (days.ln() * _UNITS).round().cast("int64")
+    return (days.ln() * LOG_UNITS).round().cast("int64")
 
 
 def log_gaps(units: ir.NumericValue, frequency: ir.IntegerValue) -> ir.FloatingValue:
     """Sum of ln(gap in weeks) from the sum of `log_gap_units`; 0 where there is no gap."""
-    days = units.fill_null(0).cast("float64") / _UNITS
+    days = units.fill_null(0).cast("float64") / LOG_UNITS
     return days - frequency.cast("float64") * math.log(7.0)
 
 

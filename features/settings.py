@@ -4,12 +4,19 @@ These are the parts of `regulars.toml` that reading needs. Unknown keys are reje
 """
 
 import datetime as dt
+from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["PolicySettings", "PurchaseSettings", "SourceSettings", "TableSettings"]
+__all__ = [
+    "FeatureSettings",
+    "PolicySettings",
+    "PurchaseSettings",
+    "SourceSettings",
+    "TableSettings",
+]
 
 
 class _Settings(BaseModel):
@@ -157,3 +164,25 @@ class PurchaseSettings(_Settings):
     """
 
     unit: Literal["day", "order"] = "day"
+
+
+class FeatureSettings(_Settings):
+    """What is known of customers beside the catalogue (`[features]`).
+
+    Attributes:
+        extra: A Python file with a function `features` that adds columns; see
+            `features.extra`. Relative to the folder of the configuration file.
+        attributes: Attributes of customers that are used, such as `"gender"` or
+            `"acquisition.campaign"`; see `features.profile_attributes`. None by default: an
+            attribute without a history is used as it stands today, at every cutoff of the
+            past, and only the user can tell whether that gives the future away.
+    """
+
+    extra: str | None = None
+    attributes: tuple[str, ...] = ()
+
+    def beside(self, folder: Path) -> Self:
+        """The same with `extra` as an absolute path, taken relative to a folder."""
+        if self.extra is None:
+            return self
+        return self.model_copy(update={"extra": str((folder / self.extra).resolve())})

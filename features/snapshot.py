@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,19 @@ import pandas as pd
 
 from features.behaviour import RFM_COLUMNS, behaviour
 from features.catalogue import CATALOGUE
+from features.engagement import engagement_features, engagement_sums
 from features.errors import NotEnoughDataError
+from features.extra import load_extra
+from features.feature import Feature
+from features.known_tables import beside, known_tables
 from features.labels import LABELS, future_activity
+from features.marketing import contact_features, contact_sums, loyalty_features, loyalty_sums
+from features.profile_attributes import attribute_features, with_profile
 from features.progress import task
+from features.purchases import customer_days, purchases_in
+from features.settings import FeatureSettings
+from features.visits import visits
+from features.voice import survey_features, survey_sums, ticket_features, ticket_sums
 from features.window import ObservationWindow
 
 if TYPE_CHECKING:
@@ -22,6 +32,14 @@ if TYPE_CHECKING:
     from features.ledger import Ledger
 
 __all__ = ["Snapshot", "build_panel", "build_snapshot", "snapshot_expression"]
+
+_FAMILIES = {
+    "surveys": (survey_sums, survey_features),
+    "tickets": (ticket_sums, ticket_features),
+    "contacts": (contact_sums, contact_features),
+    "loyalty": (loyalty_sums, loyalty_features),
+}
+"""Tables whose features come from their rows alone."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +50,19 @@ class Snapshot:
 
     Attributes:
         window: What was observed.
-        features: float64, in the order of the catalogue; missing values by its null classes.
+        features: float64, and text for categories; in the order of the catalogue, then
+            attributes and the user's own; missing values by their null classes.
         rfm: frequency, recency and T (weeks), monetary_value, first_value; float64.
         labels: churned (0 or 1), future_purchases, future_spend; float64. None where the
             label window is not closed or labels were not asked for.
+        catalogue: One row for each column of features.
     """
 
     window: ObservationWindow
     features: pd.DataFrame
     rfm: pd.DataFrame
     labels: pd.DataFrame | None = None
+    catalogue: tuple[Feature, ...] = ()
 
 
 def snapshot_expression(
@@ -51,33 +72,78 @@ def snapshot_expression(
     *,
     labels: bool = False,
     days: ir.Table | None = None,
+    tables: Mapping[str, ir.Table] | None = None,
+    seen: ir.Table | None = None,
 ) -> ir.Table:
     """The query behind a snapshot: one row a customer, everything as columns.
 
-    It runs on any backend of Ibis that holds the transactions. `behaviour` gives the
-    columns; with `labels` those of `features.labels.LABELS` stand beside them. `days` are
-    the transactions' `features.purchases.customer_days`, where they are at hand.
+    It runs on any backend of Ibis that holds the tables. `behaviour` and the families of the
+    other tables give the columns; with `labels` those of `features.labels.LABELS` stand
+    beside them.
+
+    Args:
+        transactions: The standard table.
+        window: What is observed.
+        unit: What a purchase is: "day" or "order".
+        labels: Whether to look into the horizon, too.
+        days: The transactions' `features.purchases.customer_days`, where they are at hand.
+        tables: The other standard tables by name; each switches on its features.
+        seen: The events' `features.visits.visits`, where they are at hand.
     """
-    known = behaviour(transactions, window, unit, days)
-    if not labels:
-        return known
-    future = future_activity(transactions, window, unit, days)
-    both = known.left_join(future, "customer_id").drop("customer_id_right")
-    purchases = both.future_purchases.fill_null(0.0)
-    return both.mutate(
-        churned=(purchases == 0.0).cast("float64"),
-        future_purchases=purchases,
-        future_spend=both.future_spend.fill_null(0.0),
-    )
+    customers = behaviour(transactions, window, unit, days)
+    known = known_tables({**(tables or {}), "transactions": transactions}, window)
+    sums = {
+        name: add_up(known[name], window)
+        for name, (add_up, _) in _FAMILIES.items()
+        if name in known
+    }
+    if "events" in known:
+        rows = known["transactions"]
+        if seen is None:
+            seen = visits(known["events"], rows)
+        netted = customer_days(rows) if days is None else window.known(days, "day")
+        bought = purchases_in(rows, netted, unit)
+        sums["events"] = engagement_sums(seen, bought, window)
+    if labels:
+        future = future_activity(transactions, window, unit, days)
+        sums["future"] = (future.rename(owner="customer_id"),)
+    if not sums:
+        return customers
+    joined, parts = beside(customers, sums)
+    columns: dict[str, ir.Value] = {}
+    for name, c in parts.items():
+        if name == "events":
+            columns |= engagement_features(c, joined.days_since_last, window)
+        elif name in _FAMILIES:
+            columns |= _FAMILIES[name][1](c, window)
+    columns = {
+        name: value if value.type().is_string() else value.cast("float64")
+        for name, value in columns.items()
+    }
+    if labels:
+        purchases = parts["future"]["future_purchases"].fill_null(0.0)
+        columns |= {
+            "churned": (purchases == 0.0).cast("float64"),
+            "future_purchases": purchases,
+            "future_spend": parts["future"]["future_spend"].fill_null(0.0),
+        }
+    return joined.select(*customers.columns, **columns)
 
 
-def build_snapshot(ledger: Ledger, window: ObservationWindow, *, labels: bool = True) -> Snapshot:
+def build_snapshot(
+    ledger: Ledger,
+    window: ObservationWindow,
+    *,
+    labels: bool = True,
+    settings: FeatureSettings | None = None,
+) -> Snapshot:
     """Take a snapshot of the ledger at a cutoff, in one query on its engine.
 
     Args:
         ledger: The trusted tables.
         window: What to observe.
         labels: Whether to add labels where the label window is closed.
+        settings: Attributes and features of the user's own; none by default.
 
     Returns:
         The snapshot.
@@ -85,6 +151,7 @@ def build_snapshot(ledger: Ledger, window: ObservationWindow, *, labels: bool = 
     Raises:
         NotEnoughDataError: Nobody bought anything before the cutoff, or it lies later than
             the day after the last transaction.
+        InputError: An attribute is not there, or the user's features cannot be computed.
     """
     if window.cutoff > ledger.last_day + dt.timedelta(days=1):
         raise NotEnoughDataError(
@@ -92,33 +159,62 @@ def build_snapshot(ledger: Ledger, window: ObservationWindow, *, labels: bool = 
             f"of {ledger.last_day}.",
             "Choose an earlier cutoff. Later, days without data would count as silence.",
         )
+    settings = settings or FeatureSettings()
+    rows = {row.name: row for row in CATALOGUE}
+    named = attribute_features(ledger, settings.attributes)
+    rows |= {row.name: row for row in named.values()}
+    extra = load_extra(settings)
+    own: tuple[Feature, ...] = ()
+    if extra is not None:
+        part, own = extra.table(ledger.tables, window, {*rows, *RFM_COLUMNS, *LABELS})
+        rows |= {row.name: row for row in own}
     labels = labels and window.is_closed(ledger.last_day)
     query = snapshot_expression(
-        ledger.transactions, window, ledger.purchase_unit, labels=labels, days=ledger.days
+        ledger.transactions,
+        window,
+        ledger.purchase_unit,
+        labels=labels,
+        days=ledger.days,
+        tables=ledger.tables,
+        seen=ledger.visits,
     )
-    table = query.to_pyarrow().sort_by("customer_id")
+    if named:
+        query = with_profile(query, ledger, window, named)
+    if extra is None:
+        table = query.to_pyarrow()
+    else:
+        query = query.left_join(part, "customer_id").drop("customer_id_right")
+        table = extra.run(query, part)
+    table = table.sort_by("customer_id")
     if not table.num_rows:
         raise NotEnoughDataError(
             f"No customer has a purchase before the cutoff {window.cutoff}.",
             "Choose a later cutoff, and check that sales have positive amounts.",
         )
     frame = table.to_pandas().set_index("customer_id")
-    names = [feature.name for feature in CATALOGUE if feature.name in frame.columns]
+    if extra is not None:
+        extra.check(frame[[row.name for row in own]])
+    found = tuple(row for row in rows.values() if row.name in frame.columns)
     return Snapshot(
         window,
-        frame[names],
+        frame[[row.name for row in found]],
         frame[list(RFM_COLUMNS)],
         frame[list(LABELS)] if labels else None,
+        found,
     )
 
 
 def build_panel(
-    ledger: Ledger, windows: Sequence[ObservationWindow], *, labels: bool = True
+    ledger: Ledger,
+    windows: Sequence[ObservationWindow],
+    *,
+    labels: bool = True,
+    settings: FeatureSettings | None = None,
 ) -> list[Snapshot]:
-    """Take a snapshot for each window, and report progress."""
+    """Take a snapshot for each window, and report progress; arguments as `build_snapshot`."""
     snapshots = []
     with task("Building features", total=len(windows)) as progress:
         for window in windows:
-            snapshots.append(build_snapshot(ledger, window, labels=labels))
+            snapshots.append(build_snapshot(ledger, window, labels=labels, settings=settings))
             progress.advance()
     return snapshots

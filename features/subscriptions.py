@@ -1,4 +1,4 @@
-"""Contracts at a cutoff: how many periods each has lasted, and whether it has ended.
+"""Contracts at a cutoff: how many periods each has lasted, and who is at risk of leaving.
 
 Contracts renew on calendar dates, so their periods are counted on the calendar: one that starts
 on 31 January comes to its first monthly renewal on 28 or 29 February. (A month of 365.25/12 days
@@ -9,19 +9,31 @@ every so many days are counted in days.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ibis
 import pandas as pd
 
+from features.contracts import FEATURES as CONTRACT_FEATURES
+from features.contracts import RENEWAL_DAYS, contract_ends, contract_features
 from features.errors import InputError, NotEnoughDataError
+from features.settings import FeatureSettings
+from features.snapshot import Snapshot, build_snapshot
+from features.window import ObservationWindow
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.ledger import Ledger
 
-__all__ = ["PERIOD_MONTHS", "contracts_at", "subscription_lifetimes"]
+__all__ = [
+    "PERIOD_MONTHS",
+    "RENEWAL_DAYS",
+    "contracts_at",
+    "subscription_lifetimes",
+    "subscription_snapshot",
+]
 
 PERIOD_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 """Contract periods by name, in months."""
@@ -113,6 +125,79 @@ def contracts_at(ledger: Ledger, cutoff: dt.date, period: str | int = "month") -
         InputError: The ledger has no subscriptions, or a contract ends before it starts.
         NotEnoughDataError: No contract had started before the cutoff.
     """
+    query = subscription_lifetimes(_checked_contracts(ledger), cutoff, period)
+    order = [name for name in query.columns if name != "ended"]
+    table = query.to_pyarrow().sort_by([(name, "ascending") for name in order])
+    frame: pd.DataFrame = table.to_pandas()
+    if not len(frame):
+        raise NotEnoughDataError(
+            f"No contract had started before the cutoff {cutoff}.", "Choose a later cutoff."
+        )
+    return frame
+
+
+def subscription_snapshot(
+    ledger: Ledger,
+    window: ObservationWindow,
+    *,
+    labels: bool = True,
+    settings: FeatureSettings | None = None,
+) -> Snapshot:
+    """Take a snapshot of the customers who have a contract running at the cutoff.
+
+    It has the shape of `features.snapshot.Snapshot`, so the same models train on it and score it,
+    and holds who is at risk of leaving instead of who has bought.
+
+    Args:
+        ledger: The trusted tables; subscriptions with ended_at among them.
+        window: What to observe.
+        labels: Whether to add labels where they are known: `RENEWAL_DAYS` after the label window
+            has closed.
+        settings: What is known beside the catalogue.
+
+    Returns:
+        The snapshot. `features`: those of `features.contracts`, then those of the usual snapshot,
+        missing for customers who never bought anything. `rfm`: missing for them, too. `labels`:
+        churned (1 where the subscription ends in the label window, see `contract_ends`), and the
+        future_purchases and future_spend of the window.
+
+    Raises:
+        InputError: The ledger has no subscriptions or none with ended_at, or a contract ends
+            before it starts.
+        NotEnoughDataError: Nobody has a contract running at the cutoff, or it lies after the data.
+    """
+    rows = _checked_contracts(ledger)
+    if "ended_at" not in rows.columns:
+        raise InputError(
+            "The subscriptions do not say when they ended.",
+            "Add a column ended_at: the day a contract ended, empty while it runs.",
+        )
+    renewed_by = window.label_end + dt.timedelta(days=RENEWAL_DAYS)
+    known = labels and renewed_by <= ledger.last_day + dt.timedelta(days=1)
+    usual = build_snapshot(ledger, window, labels=known, settings=settings or FeatureSettings())
+    table = contract_features(rows, window).to_pyarrow().sort_by("customer_id")
+    if not table.num_rows:
+        raise NotEnoughDataError(
+            f"No contract runs at the cutoff {window.cutoff}.", "Choose another cutoff."
+        )
+    contracts = table.to_pandas().set_index("customer_id")
+    holders = contracts.index
+    outcome = None
+    if known and usual.labels is not None:
+        left = set(contract_ends(rows, window).to_pyarrow().column("customer_id").to_pylist())
+        outcome = usual.labels.reindex(holders).fillna(0.0)
+        outcome["churned"] = holders.isin(left).astype("float64")
+    return replace(
+        usual,
+        features=contracts.join(usual.features),
+        rfm=usual.rfm.reindex(holders),
+        labels=outcome,
+        catalogue=(*CONTRACT_FEATURES, *usual.catalogue),
+    )
+
+
+def _checked_contracts(ledger: Ledger) -> ir.Table:
+    """The table of subscriptions, none of which ends before it starts."""
     if "subscriptions" not in ledger.tables:
         raise InputError(
             "There is no table of subscriptions.",
@@ -129,12 +214,4 @@ def contracts_at(ledger: Ledger, cutoff: dt.date, period: str | int = "month") -
                 f"{row['started_at']} and ends at {row['ended_at']}, before it.",
                 "Correct the dates, or leave such rows out.",
             )
-    query = subscription_lifetimes(rows, cutoff, period)
-    order = [name for name in query.columns if name != "ended"]
-    table = query.to_pyarrow().sort_by([(name, "ascending") for name in order])
-    frame: pd.DataFrame = table.to_pandas()
-    if not len(frame):
-        raise NotEnoughDataError(
-            f"No contract had started before the cutoff {cutoff}.", "Choose a later cutoff."
-        )
-    return frame
+    return rows

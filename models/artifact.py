@@ -23,7 +23,7 @@ from .base import ModelError, SavableModel
 __all__ = ["CARD", "FORMAT_VERSION", "KINDS", "dump_json", "load", "read_card", "save"]
 
 CARD = "card.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "churn": (".churn", "ChurnModel"),

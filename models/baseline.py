@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
@@ -53,7 +54,16 @@ class DaysSinceLastRule:
         Raises:
             ModelError: The column is missing or has gaps, or the lengths differ.
         """
-        x = _column(features, cls.feature)
+        return cls.learn(_column(features, cls.feature), churned)
+
+    @classmethod
+    def learn(cls, days_since_last: npt.ArrayLike, churned: npt.ArrayLike) -> Self:
+        """Learn the rule from two vectors, both of shape (n,).
+
+        Raises:
+            ModelError: The lengths differ, or there are no rows.
+        """
+        x = np.asarray(days_since_last, dtype=np.float64)
         y = np.asarray(churned, dtype=np.float64)
         if len(x) != len(y) or not len(y):
             raise ModelError(f"expected as many outcomes as rows, got {len(y)} and {len(x)}")

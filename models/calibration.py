@@ -5,6 +5,7 @@ order of two customers, and are a handful of numbers that go into JSON. They are
 customers of a cutoff later than those the model was trained on.
 
 * `identity`: the model's own probability, the logistic function of the score.
+* `shift`: sigmoid(score + b). The level moves, differences between customers stay.
 * `platt`: sigmoid(a * score + b). Platt (1999), "Probabilistic outputs for support vector
   machines", with the target smoothing of that paper and the Newton method of Lin, Lin and
   Weng (2007), "A note on Platt's probabilistic outputs".
@@ -12,6 +13,8 @@ customers of a cutoff later than those the model was trained on.
   probability. Kull, Silva Filho and Flach (2017), "Beta calibration", AISTATS.
 * `isotonic`: the monotone step function of Zadrozny and Elkan (2002), fitted by pooling
   adjacent violators.
+* `mean`: the weighted mean, in log-odds, of several of these. Not fitted but put together by
+  `Calibrator.mean`.
 """
 
 from __future__ import annotations
@@ -22,26 +25,36 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, logit
 
 from .base import ModelError
+from .calibration_fits import (
+    fit_beta,
+    fit_isotonic,
+    fit_platt,
+    fit_shift,
+    level_shift,
+    scores_and_labels,
+)
 
 __all__ = [
     "METHODS",
+    "MIN_CLASS",
+    "MIN_ISOTONIC",
     "Calibrator",
     "Choice",
+    "Method",
     "choose_calibrator",
     "customer_folds",
-    "merge_ties",
+    "level_shift",
     "scores_and_labels",
 ]
 
 Floats = npt.NDArray[np.float64]
-Method = Literal["identity", "platt", "beta", "isotonic"]
+Method = Literal["identity", "shift", "platt", "beta", "isotonic", "mean"]
 
-METHODS: tuple[Method, ...] = ("identity", "platt", "beta", "isotonic")
-"""From the simplest to the most flexible."""
+METHODS: tuple[Method, ...] = ("identity", "shift", "platt", "beta", "isotonic")
+"""What can be fitted, from the simplest to the most flexible."""
 
 MIN_CLASS = 10
 """Fewer churned or fewer staying customers than this cannot support a fitted calibrator."""
@@ -56,9 +69,11 @@ class Calibrator:
     """A fitted map from raw score to probability.
 
     Args:
-        method: One of `METHODS`.
-        parameters: "platt": a, b. "beta": a, b, c. "isotonic": knots score, probability
-            (ascending lists of equal length; straight lines between, flat outside).
+        method: One of `METHODS`, or "mean".
+        parameters: "shift": b. "platt": a, b. "beta": a, b, c and, when moved, `by`, which is
+            added to the score first. "isotonic": knots score, probability (ascending lists of
+            equal length; straight lines between, flat outside). "mean": weights and parts
+            (`to_dict` of each).
 
     Examples:
         >>> Calibrator("platt", {"a": 1.0, "b": 0.0})(np.array([0.0])).tolist()
@@ -75,7 +90,8 @@ class Calibrator:
         Args:
             method: One of `METHODS`.
             score: Raw scores (log-odds), shape (n,).
-            churned: 0 or 1, shape (n,). Both must occur unless the method is "identity".
+            churned: 0 or 1, shape (n,). Both must occur unless the method is "identity" or
+                "shift".
 
         Raises:
             ModelError: Shapes differ, a score is not finite, or only one class occurs.
@@ -85,36 +101,104 @@ class Calibrator:
         z, y = scores_and_labels(score, churned)
         if method == "identity":
             return cls(method, {})
-        if y.min() == y.max():
+        if method != "shift" and y.min() == y.max():
             raise ModelError(
                 f"cannot calibrate by {method}: all {len(y)} customers have the same outcome",
                 "Give a calibration cutoff at which some customers churned and some stayed.",
             )
         order = np.lexsort((y, z))  # sums of floats must not depend on the order of the rows
         z, y = z[order], y[order]
+        if method == "shift":
+            return cls(method, {"b": fit_shift(z, y)})
         if method == "platt":
-            a, b = _fit_platt(z, y)
+            a, b = fit_platt(z, y)
             return cls(method, {"a": a, "b": b})
         if method == "beta":
-            a, b, c = _fit_beta(z, y)
+            a, b, c = fit_beta(z, y)
             return cls(method, {"a": a, "b": b, "c": c})
-        knots, values = _fit_isotonic(z, y)
+        knots, values = fit_isotonic(z, y)
         return cls(method, {"score": knots.tolist(), "probability": values.tolist()})
+
+    @classmethod
+    def mean(cls, parts: Sequence[Calibrator], weights: Sequence[float]) -> Self:
+        """Return the weighted mean of several calibrators, taken in log-odds.
+
+        Parts with a constant slope give a calibrator of that kind again.
+
+        Args:
+            parts: At least one.
+            weights: As many positive numbers; they are made to sum to one.
+
+        Examples:
+            >>> raw, moved = Calibrator("identity", {}), Calibrator("shift", {"b": 1.0})
+            >>> Calibrator.mean([raw, moved], [1, 3])
+            Calibrator(method='shift', parameters={'b': 0.75})
+        """
+        share = np.asarray(weights, dtype=np.float64)
+        if not parts or share.shape != (len(parts),) or not (share > 0).all():
+            raise ModelError("a mean of calibrators needs one positive weight for each part")
+        share = share / share.sum()
+        lines = [part._line() for part in parts]
+        if all(line is not None for line in lines):
+            a, b = (float(share @ [line[i] for line in lines if line]) for i in (0, 1))
+            if any(part.method == "platt" for part in parts):
+                return cls("platt", {"a": a, "b": b})
+            if all(part.method == "identity" for part in parts):
+                return cls("identity", {})
+            return cls("shift", {"b": b})
+        if len(parts) == 1:
+            return cls(parts[0].method, parts[0].parameters)
+        return cls("mean", {"weights": share.tolist(), "parts": [part.to_dict() for part in parts]})
+
+    def moved(self, by: float) -> Calibrator:
+        """Return the calibrator that gives a score what this one gives the score plus `by`."""
+        p = self.parameters
+        if line := self._line():
+            a, b = line
+            if self.method == "platt":
+                return Calibrator("platt", {"a": a, "b": b + a * by})
+            return Calibrator("shift", {"b": b + by})
+        if self.method == "beta":
+            return Calibrator("beta", {**p, "by": p.get("by", 0.0) + by})
+        if self.method == "isotonic":
+            return Calibrator("isotonic", {**p, "score": [s - by for s in p["score"]]})
+        parts = [self.from_dict(part).moved(by) for part in p["parts"]]
+        return self.mean(parts, p["weights"])
 
     def __call__(self, score: npt.ArrayLike) -> Floats:
         """Return the probability of churn for each raw score, in [0, 1], shape as given."""
+        if self.method == "isotonic":
+            z = np.asarray(score, dtype=np.float64)
+            p = self.parameters
+            return np.asarray(np.interp(z, p["score"], p["probability"]), dtype=np.float64)
+        return np.asarray(expit(self.log_odds(score)), dtype=np.float64)
+
+    def log_odds(self, score: npt.ArrayLike) -> Floats:
+        """Return ln(p / (1 - p)) for each raw score, shape as given."""
         z = np.asarray(score, dtype=np.float64)
         p = self.parameters
-        if self.method == "identity":
-            out = expit(z)
-        elif self.method == "platt":
-            out = expit(p["a"] * z + p["b"])
-        elif self.method == "beta":
+        if line := self._line():
+            return np.asarray(line[0] * z + line[1], dtype=np.float64)
+        if self.method == "beta":
             # ln(s) and ln(1 - s) for s = expit(z), without cancellation.
-            out = expit(p["a"] * log_expit(z) - p["b"] * log_expit(-z) + p["c"])
+            z = z + p.get("by", 0.0)
+            out = p["a"] * log_expit(z) - p["b"] * log_expit(-z) + p["c"]
+        elif self.method == "isotonic":
+            out = logit(self(z))
         else:
-            out = np.interp(z, p["score"], p["probability"])
+            out = np.zeros_like(z)
+            for weight, part in zip(p["weights"], p["parts"], strict=True):
+                out += weight * self.from_dict(part).log_odds(z)
         return np.asarray(out, dtype=np.float64)
+
+    def _line(self) -> tuple[float, float] | None:
+        """Slope and intercept in log-odds, of the methods that are a straight line there."""
+        p = self.parameters
+        if self.method == "identity":
+            return 1.0, 0.0
+        if self.method == "shift":
+            return 1.0, p["b"]
+        return (p["a"], p["b"]) if self.method == "platt" else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description; `from_dict` reads it back to the same bits."""
@@ -123,7 +207,7 @@ class Calibrator:
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` returned."""
-        if description["method"] not in METHODS:
+        if description["method"] not in (*METHODS, "mean"):
             raise ModelError(f"unknown calibration {description['method']!r}")
         return cls(description["method"], dict(description["parameters"]))
 
@@ -215,19 +299,6 @@ def customer_folds(
     return np.asarray(code % n_folds, dtype=np.int64)
 
 
-def scores_and_labels(score: npt.ArrayLike, churned: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return scores and outcomes as doubles, after checking that they can be calibrated on."""
-    z = np.asarray(score, dtype=np.float64)
-    y = np.asarray(churned, dtype=np.float64)
-    if z.ndim != 1 or z.shape != y.shape or not len(z):
-        raise ModelError(f"expected as many scores as outcomes, got {z.shape} and {y.shape}")
-    if not np.isfinite(z).all():
-        raise ModelError("a score to calibrate is not a finite number")
-    if not np.isin(y, (0.0, 1.0)).all():
-        raise ModelError("outcomes must be 0 (stayed) or 1 (churned)")
-    return z, y
-
-
 def _log_loss(y: Floats, p: Floats) -> Floats:
     p = np.clip(p, 1e-15, 1 - 1e-15)
     return -np.where(y == 1, np.log(p), np.log1p(-p))
@@ -237,87 +308,3 @@ def _clustered_standard_error(difference: Floats, cluster: npt.NDArray[np.int64]
     # Variance of a mean over clusters: sum of squared cluster totals of the centred values.
     totals = np.bincount(cluster, weights=difference - difference.mean())
     return float(np.sqrt(np.sum(totals**2)) / len(difference))
-
-
-def _smoothed_targets(y: Floats) -> Floats:
-    # Platt (1999): out-of-sample targets instead of 0 and 1, so that separable data stay finite.
-    churners = y.sum()
-    stayers = len(y) - churners
-    smoothed = np.where(y == 1, (churners + 1) / (churners + 2), 1 / (stayers + 2))
-    return np.asarray(smoothed)
-
-
-def _fit_logistic(design: Floats, target: Floats) -> Floats:
-    """Maximum likelihood of a logistic model with soft targets, by damped Newton steps."""
-    scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
-    X = design / scale
-    theta = np.zeros(X.shape[1])
-
-    def loss(t: Floats) -> float:
-        linear = X @ t
-        return float(-(target * log_expit(linear) + (1 - target) * log_expit(-linear)).sum())
-
-    current = loss(theta)
-    for _ in range(100):
-        p = expit(X @ theta)
-        gradient = X.T @ (p - target)
-        if np.abs(gradient).max() < 1e-10 * len(target):
-            break
-        hessian = (X * (p * (1 - p))[:, None]).T @ X + 1e-10 * np.eye(X.shape[1])
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-10:
-            following = loss(theta - size * step)
-            if following <= current:
-                break
-            size /= 2
-        else:
-            break
-        theta, current = theta - size * step, following
-    return np.asarray(theta / scale)
-
-
-def _fit_platt(z: Floats, y: Floats) -> tuple[float, float]:
-    a, b = _fit_logistic(np.column_stack([z, np.ones_like(z)]), _smoothed_targets(y))
-    if a < 0:
-        # A score that ranks backwards carries nothing to calibrate: keep the level only.
-        target = _smoothed_targets(y).mean()
-        return 0.0, float(np.log(target / (1 - target)))
-    return float(a), float(b)
-
-
-def _fit_beta(z: Floats, y: Floats) -> tuple[float, float, float]:
-    target = _smoothed_targets(y)
-    logs, mirrored, one = log_expit(z), -log_expit(-z), np.ones_like(z)
-    a, b, c = _fit_logistic(np.column_stack([logs, mirrored, one]), target)
-    # Kull et al.: a negative coefficient would break the order; drop its term and refit.
-    if a < 0:
-        b, c = _fit_logistic(np.column_stack([mirrored, one]), target)
-        a = 0.0
-    elif b < 0:
-        a, c = _fit_logistic(np.column_stack([logs, one]), target)
-        b = 0.0
-    if a < 0 or b < 0:
-        level = target.mean()
-        return 0.0, 0.0, float(np.log(level / (1 - level)))
-    return float(a), float(b), float(c)
-
-
-def merge_ties(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the distinct scores, ascending, with the customers and the churners at each."""
-    knots, code = np.unique(z, return_inverse=True)
-    weight = np.bincount(code).astype(np.float64)
-    churners = np.asarray(np.bincount(code, weights=y), dtype=np.float64)
-    return knots, weight, churners
-
-
-def _fit_isotonic(z: Floats, y: Floats) -> tuple[Floats, Floats]:
-    knots, weight, churners = merge_ties(z, y)
-    fitted = isotonic_regression(churners / weight, weights=weight).x
-    # No group of customers is certain: keep one pseudo-customer of the other outcome.
-    edge = 1.0 / (len(z) + 2.0)
-    fitted = np.clip(np.asarray(fitted, dtype=np.float64), edge, 1.0 - edge)
-    # Only the two ends of each flat stretch matter to straight-line interpolation.
-    inner = np.zeros(len(knots), dtype=bool)
-    inner[1:-1] = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])
-    return knots[~inner], fitted[~inner]

@@ -18,9 +18,9 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from .base import ModelError
-from .classifier import canonical_order
 from .hybrid import LifetimeValueModel, round_outward
 from .nested import read_nested, write_nested
+from .order import canonical_order
 from .predictive import quantile_columns
 
 __all__ = ["StackedLifetimeValue", "stack_weights"]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from .classifier import canonical_order
+from .order import canonical_order
 
 __all__ = ["LogLinear"]
 

@@ -28,7 +28,6 @@ import gzip
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -40,7 +39,7 @@ from scipy.special import ndtr, ndtri
 
 from .base import ModelError
 from .booster import booster_text, raw_scores
-from .inputs import SPEND_PERCENTILE, CatalogueRow, Feature, Inputs
+from .inputs import SPEND_PERCENTILE, CatalogueRow, Inputs
 from .log_linear import LogLinear
 from .value_trees import Held, days_of, grow, held_back, level_factor
 
@@ -371,7 +370,7 @@ class BoostedValue(ValueModel):
     def _describe(self) -> tuple[dict[str, Any], dict[str, lightgbm.Booster]]:
         return {
             "start": self._start._describe()[0],
-            "inputs": _inputs_to_dict(self._inputs),
+            "inputs": self._inputs.to_dict(),
         }, self._trees
 
     def _restore(
@@ -380,7 +379,7 @@ class BoostedValue(ValueModel):
         self._start = RecalibratedValue()
         self._start.horizon_days = self.horizon_days
         self._start._restore(description["start"], {})
-        self._inputs = _inputs_from_dict(description["inputs"])
+        self._inputs = Inputs.from_dict(description["inputs"])
         self._trees = dict(trees)
 
 
@@ -467,12 +466,12 @@ class TwoPartValue(ValueModel):
         )
 
     def _describe(self) -> tuple[dict[str, Any], dict[str, lightgbm.Booster]]:
-        return {"inputs": _inputs_to_dict(self._inputs), "scales": self._scales}, self._trees
+        return {"inputs": self._inputs.to_dict(), "scales": self._scales}, self._trees
 
     def _restore(
         self, description: Mapping[str, Any], trees: Mapping[str, lightgbm.Booster]
     ) -> None:
-        self._inputs = _inputs_from_dict(description["inputs"])
+        self._inputs = Inputs.from_dict(description["inputs"])
         self._scales = {name: float(value) for name, value in description["scales"].items()}
         self._trees = dict(trees)
 
@@ -629,12 +628,13 @@ def _choose(
 ) -> tuple[Inputs, Floats]:
     """The features that trees see, and their matrix."""
     away = {*HORIZON_FEATURES, SPEND_PERCENTILE, *BASE_COLUMNS}
-    frame = features.drop(columns=[name for name in features.columns if name in away])
+    numbers = features.select_dtypes("number")  # categories tell churn, hardly money
+    frame = numbers.drop(columns=[name for name in numbers.columns if name in away])
     if with_base:
         frame = _with_base(frame, base)
     cutoffs = [pd.Timestamp(int(day), unit="D").date() for day in np.unique(days)]
     inputs, _ = Inputs.choose(frame, catalogue, cutoffs)
-    return inputs, inputs.matrix(frame, "the examples")
+    return inputs, inputs.matrix(frame, "the examples").astype(np.float64)
 
 
 def _plain(inputs: Inputs) -> list[str]:
@@ -644,19 +644,11 @@ def _plain(inputs: Inputs) -> list[str]:
 def _matrix(inputs: Inputs, features: pd.DataFrame, base: Mapping[str, Floats]) -> Floats:
     plain = _plain(inputs)
     if len(plain) == len(inputs.columns):
-        return inputs.matrix(features)
+        return inputs.matrix(features).astype(np.float64)
     missing = [name for name in plain if name not in features.columns]
     if missing:
-        return inputs.matrix(features)  # says what is missing
-    return inputs.matrix(_with_base(features[plain], base))
-
-
-def _inputs_to_dict(inputs: Inputs) -> list[dict[str, Any]]:
-    return [asdict(feature) for feature in inputs.features]
-
-
-def _inputs_from_dict(rows: Sequence[Mapping[str, Any]]) -> Inputs:
-    return Inputs(tuple(Feature(**row) for row in rows))
+        inputs.matrix(features)  # says what is missing
+    return inputs.matrix(_with_base(features[plain], base)).astype(np.float64)
 
 
 def _tweedie(power: float) -> dict[str, Any]:

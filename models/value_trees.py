@@ -13,8 +13,8 @@ import pandas as pd
 
 from .base import ModelError
 from .booster import booster_text, raw_scores
-from .classifier import canonical_order
 from .conformal import chance
+from .order import canonical_order
 
 __all__ = ["Held", "days_of", "grow", "held_back", "level_factor"]
 

@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .calibration import merge_ties, scores_and_labels
+from .base import ModelError
+from .calibration_fits import merge_ties, scores_and_labels
 
 __all__ = ["MAX_KNOTS", "VennAbers"]
 
@@ -35,29 +36,41 @@ class VennAbers:
     (Vovk, Petej and Fedorova 2015, theorem 1). So the width says how much one more customer
     would move the estimate: wide where calibration customers are few, narrow where they are
     many. It is no confidence interval of the rate (with m customers near the score it is about
-    1/m wide), says nothing of the luck of the single customer, and does not cover a change of
-    level between the calibration cutoff and today.
+    1/m wide) and says nothing of the luck of the single customer.
 
-    Both ends are step functions of the score, kept as knots.
+    By itself it does not cover a change of level between the calibration cutoff and today.
+    Where the usual size of such changes is known, `margin` widens it: the ends are those of a
+    customer whose score is so much lower, or higher.
+
+    Both ends are step functions of the score, kept as knots. Without any knot nothing is known:
+    the interval is 0 to 1.
 
     Args:
         score: Distinct calibration scores, ascending, shape (k,).
         low: p0 for `score[i] <= s < score[i+1]`; below `score[0]` it is 0. Shape (k,).
         high: p1 for `score[i-1] < s <= score[i]`; above `score[-1]` it is 1. Shape (k,).
+        margin: Uncertainty of the level, log-odds.
     """
 
     score: Floats
     low: Floats
     high: Floats
+    margin: float = 0.0
 
     @classmethod
-    def fit(cls, score: npt.ArrayLike, churned: npt.ArrayLike) -> Self:
+    def fit(cls, score: npt.ArrayLike, churned: npt.ArrayLike, margin: float = 0.0) -> Self:
         """Precompute both ends for every possible score.
 
         Args:
             score: Calibration scores, shape (n,).
             churned: 0 or 1, shape (n,).
+            margin: Uncertainty of the level, log-odds, not negative.
+
+        Raises:
+            ModelError: Shapes differ, a score is not finite, or the margin is negative.
         """
+        if not 0.0 <= margin < np.inf:
+            raise ModelError(f"expected a margin of zero or more, got {margin}")
         z, y = scores_and_labels(score, churned)
         knots, weight, churners = merge_ties(z, y)
         if len(knots) > MAX_KNOTS:
@@ -69,25 +82,35 @@ class VennAbers:
         # A knot inside a flat stretch of both steps changes no answer.
         keep = np.ones(len(knots), dtype=bool)
         keep[1:-1] = (low[1:-1] != low[:-2]) | (high[1:-1] != high[2:])
-        return cls(knots[keep], low[keep], high[keep])
+        return cls(knots[keep], low[keep], high[keep], float(margin))
 
     def __call__(self, score: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return (p0, p1), each of the shape of `score`, with 0 <= p0 <= p1 <= 1."""
         z = np.asarray(score, dtype=np.float64)
-        low = np.concatenate([[0.0], self.low])[np.searchsorted(self.score, z, side="right")]
-        high = np.concatenate([self.high, [1.0]])[np.searchsorted(self.score, z, side="left")]
+        below = np.searchsorted(self.score, z - self.margin, side="right")
+        above = np.searchsorted(self.score, z + self.margin, side="left")
+        low = np.concatenate([[0.0], self.low])[below]
+        high = np.concatenate([self.high, [1.0]])[above]
         return low, np.maximum(low, high)
+
+    def around(self, score: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return the two ends, moved where needed so that they enclose `probability`."""
+        low, high = self(score)
+        p = np.asarray(probability, dtype=np.float64)
+        return np.minimum(low, p), np.maximum(high, p)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description; `from_dict` reads it back to the same bits."""
-        return {name: getattr(self, name).tolist() for name in ("score", "low", "high")}
+        ends = {name: getattr(self, name).tolist() for name in ("score", "low", "high")}
+        return {**ends, "margin": self.margin}
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` returned."""
-        return cls(
-            *(np.asarray(description[name], dtype=np.float64) for name in ("score", "low", "high"))
+        score, low, high = (
+            np.asarray(description[name], np.float64) for name in ("score", "low", "high")
         )
+        return cls(score, low, high, float(description.get("margin", 0.0)))
 
 
 def _coarsen(knots: Floats, weight: Floats, churners: Floats) -> tuple[Floats, Floats, Floats]:

@@ -16,13 +16,19 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from features.errors import InputError
 
 from . import console
+
+if TYPE_CHECKING:
+    from training.churn_panel import Effort
+
+    from .config import Config
+    from .tables import TableOptions
 
 __all__ = ["app", "run"]
 
@@ -31,6 +37,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+LANGUAGES = ("en", "zh")
+"""Those of `models.messages`, which would be slow to ask."""
 
 
 def _config_option(command: F) -> F:
@@ -55,6 +64,33 @@ def _seed_option(command: F) -> F:
     return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)(
         command
     )
+
+
+def _table_options(*, training: bool) -> Callable[[F], F]:
+    """The options of a plain table of customers; some only make sense in training."""
+    options = [
+        click.option(
+            "--table", type=_FILE, help="A table of customers in place of a ledger: CSV or Parquet."
+        ),
+        click.option("--id", help="With --table: the column with the customer ids."),
+        click.option("--name", help="With --table: the registered model."),
+        click.option(
+            "--decimal", type=click.Choice([".", ","]), help="With --table: the decimal mark."
+        ),
+    ]
+    if training:
+        options += [
+            click.option("--label", help="With --table: the column that says who left."),
+            click.option("--positive", help="With --table: the label of those who left."),
+            click.option("--as-of", type=_DATE, help="With --table: the day on which it was true."),
+        ]
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -117,17 +153,26 @@ def simulate(folder: Path, customers: int, days: int, seed: int) -> None:
 
 @app.command()
 @_config_option
+@click.option("--figures", type=_FOLDER, help="Folder for label.png, the label in a picture.")
 @_json_option
-def check(config_path: Path, as_json: bool) -> None:
-    """Read and validate the tables, profile them, and say whether they suffice for training."""
+def check(config_path: Path, figures: Path | None, as_json: bool) -> None:
+    """Read and validate the tables, profile them, and say whether they suffice for training.
+
+    It also looks at the label: how often those called churned come back, and which horizon
+    would suit these customers.
+    """
+    from features.label_report import label_report
     from features.profile import profile
 
     from .config import load_config
-    from .jobs import open_configured_ledger
+    from .jobs import label_spec, open_configured_ledger, write_label_figure
 
     config = load_config(config_path)
+    spec = label_spec(config)
     ledger = open_configured_ledger(config)
-    found = profile(ledger, horizon_days=config.churn.horizon_days, gap_days=config.churn.gap_days)
+    found = profile(ledger, spec.horizon_days, spec.gap_days, spec.eligibility)
+    label = label_report(ledger, spec, found.churn)
+    picture = None if figures is None else write_label_figure(label, figures)
     if as_json:
         quality = ledger.quality
         console.show_json(
@@ -135,13 +180,18 @@ def check(config_path: Path, as_json: bool) -> None:
                 "quality": quality.to_dict(),
                 "skipped": quality.skipped,
                 "profile": found.to_dict(),
+                "label": label.to_dict(),
+                **({} if picture is None else {"figures": [str(picture)]}),
             }
         )
         return
-    from .show import show_profile, show_quality
+    from .show import show_label, show_profile, show_quality
 
     show_quality(ledger.quality, config.quarantine)
     show_profile(found)
+    show_label(label)
+    if picture is not None:
+        console.say(f"Wrote {picture}.")
 
 
 @app.command()
@@ -152,6 +202,7 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
     """Write one row a customer: features at a cutoff, labels where the horizon has closed."""
     from features.snapshot import build_snapshot
     from features.window import ObservationWindow
+    from models.btyd.features import btyd_features
     from serving.batch import check_output, write_list
 
     from .config import load_config
@@ -163,8 +214,9 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
     window = ObservationWindow(
         ledger.first_day, cutoff.date(), config.churn.gap_days, config.churn.horizon_days
     )
-    built = build_snapshot(ledger, window)
-    frame = built.features.join(built.rfm)
+    built = build_snapshot(ledger, window, settings=config.features)
+    expected = btyd_features(built.rfm, config.churn.horizon_days)
+    frame = built.features.join(expected).join(built.rfm)
     if built.labels is not None:
         frame = frame.join(built.labels)
     write_list(frame.reset_index(), output)
@@ -177,16 +229,50 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
 @app.command()
 @click.argument("what", type=click.Choice(["churn", "clv", "all"]), default="all")
 @_config_option
+@_table_options(training=True)
+@click.option("--quick", "effort", flag_value="quick", help="Fewer churn candidates, no tuning.")
+@click.option("--usual", "effort", flag_value="usual", default=True, help="The default.")
+@click.option("--thorough", "effort", flag_value="thorough", help="Tune churn for much longer.")
 @_seed_option
 @_json_option
-def train(what: str, config_path: Path, seed: int, as_json: bool) -> None:
-    """Fit the models, evaluate them out of time, log them to MLflow, and promote if better."""
+def train(
+    what: str,
+    config_path: Path,
+    effort: "Effort",
+    table: Path | None,
+    id: str | None,  # noqa: A002
+    name: str | None,
+    decimal: Literal[".", ","] | None,
+    label: str | None,
+    positive: str | None,
+    as_of: dt.datetime | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Fit the models, evaluate them out of time, log them to MLflow, and promote if better.
+
+    With --table FILE --label COLUMN a churn model is trained on a plain table of customers whose
+    label is given, such as contracts with a column that says who left.
+    """
     from .config import load_config
     from .jobs import open_configured_ledger, train_models
     from .show import show_training, show_where_to_look
+    from .tables import TableOptions, check_only_with_table, table_config, train_on_table
 
-    config = load_config(config_path)
-    results = train_models(config, open_configured_ledger(config), what, seed=seed)
+    if table is None:
+        check_only_with_table(
+            id=id, name=name, decimal=decimal, label=label, positive=positive, as_of=as_of
+        )
+        config = load_config(config_path)
+        ledger = open_configured_ledger(config)
+        results = train_models(config, ledger, what, seed=seed, effort=effort)
+    else:
+        if what == "clv":
+            raise click.UsageError("A table trains a churn model: regulars train churn --table ...")
+        config = table_config(config_path)
+        day = as_of.date() if as_of else None
+        options = TableOptions(table, id, decimal, name, label, positive, day)
+        results = [train_on_table(config, options, seed=seed)]
     if as_json:
         console.show_json([result.to_dict() for result in results])
         return
@@ -234,31 +320,66 @@ def backtest(
 @_config_option
 @click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
 @click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the reasons.")
+@_table_options(training=False)
 @_json_option
 def score(
     list_path: Path | None,
     config_path: Path,
     output: Path,
     cutoff: dt.datetime | None,
+    language: str,
+    table: Path | None,
+    id: str | None,  # noqa: A002
+    name: str | None,
+    decimal: Literal[".", ","] | None,
     as_json: bool,
 ) -> None:
-    """Score the customers in LIST, a file with a customer_id column (default: everyone)."""
+    """Score the customers in LIST, a file with a customer_id column (default: everyone).
+
+    With --table FILE the customers of a table are scored by the model that was trained on one.
+    """
     from serving.batch import check_output, read_list, write_list
 
     from .config import load_config
     from .jobs import open_configured_ledger, score_customers
     from .show import show_scored, summarise_scored
+    from .tables import TableOptions, check_only_with_table, table_config
 
     check_output(output)
-    config = load_config(config_path)
     ids = None if list_path is None else read_list(list_path)
+    if table is not None:
+        if cutoff is not None:
+            raise click.UsageError("A table holds one moment only: leave out --cutoff.")
+        options = TableOptions(table, id, decimal, name, language=language)
+        _score_table(table_config(config_path), options, ids, output, as_json)
+        return
+    check_only_with_table(id=id, name=name, decimal=decimal)
+    config = load_config(config_path)
     ledger = open_configured_ledger(config)
-    scored = score_customers(config, ledger, cutoff.date() if cutoff else None, ids).frame
+    day = cutoff.date() if cutoff else None
+    scored = score_customers(config, ledger, day, ids, language=language).frame
     write_list(scored, output)
     if as_json:
         console.show_json({"output": str(output), **summarise_scored(scored)})
         return
     show_scored(scored)
+    console.say(f"Wrote {len(scored):,} customers to {output}.")
+
+
+def _score_table(
+    config: "Config", options: "TableOptions", ids: list[str] | None, output: Path, as_json: bool
+) -> None:
+    from serving.batch import write_list
+
+    from .tables import score_customer_table, show_scored_table, summarise_scored_table
+
+    scored = score_customer_table(config, options, ids)
+    write_list(scored, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise_scored_table(scored)})
+        return
+    show_scored_table(scored)
     console.say(f"Wrote {len(scored):,} customers to {output}.")
 
 

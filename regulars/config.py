@@ -4,13 +4,19 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import InputError
 from features.schema import TABLES, nearest
-from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
+from features.settings import (
+    FeatureSettings,
+    PolicySettings,
+    PurchaseSettings,
+    SourceSettings,
+    TableSettings,
+)
 
 __all__ = [
     "ChurnOptions",
@@ -18,6 +24,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "CovariateOptions",
+    "DecisionOptions",
     "MlflowOptions",
     "load_config",
     "parse_config",
@@ -39,10 +46,22 @@ class ChurnOptions(_Options):
         horizon_days: A customer who buys nothing for this many days has churned.
         gap_days: Days between the cutoff and the start of the label window: the time that
             preparing and sending a campaign takes.
+        eligibility: Who trains the model: everyone, or customers whose own rhythm puts their
+            next purchase near the label window. Everyone is scored.
+        label: "purchases": no purchase in the label window is churn. "subscriptions": the end of
+            a contract is (docs/contractual.md); only customers with a contract are scored for it.
+        candidates: Names of the candidates to try; empty for those of the effort.
+        trials: Tuning trials a candidate; by the effort when left out.
+        minutes: Most minutes of tuning a candidate; the outcome then depends on the machine.
     """
 
     horizon_days: int = Field(default=90, ge=1, le=3650)
     gap_days: int = Field(default=0, ge=0, le=365)
+    eligibility: Literal["everyone", "cadence"] = "everyone"
+    label: Literal["purchases", "subscriptions"] = "purchases"
+    candidates: tuple[str, ...] = ()
+    trials: int | None = Field(default=None, ge=0, le=10_000)
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class CovariateOptions(_Options):
@@ -87,6 +106,30 @@ class ClvOptions(_Options):
     candidates: tuple[str, ...] = ()
 
 
+class DecisionOptions(_Options):
+    """What is sent to customers who may leave, and what it costs.
+
+    All money is in the currency of the transactions.
+
+    Attributes:
+        contact_cost: Cost of reaching one customer, whatever comes of it.
+        offer_cost: Cost of the offer to one customer who takes it.
+        save_rate: Chance that the offer keeps a customer who would otherwise churn.
+        redemption: Chance that a customer who would have stayed anyway takes the offer.
+        value: Money that a customer brings who stays; None: for each customer the margin
+            expected in the CLV horizon if they stay.
+        use_acquisition_cost: A lost customer costs no more than a new one: the value is at most
+            what the acquisition table says the customer cost.
+    """
+
+    contact_cost: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    offer_cost: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    save_rate: float = Field(default=0.30, ge=0, le=1)
+    redemption: float = Field(default=1.0, ge=0, le=1)
+    value: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    use_acquisition_cost: bool = False
+
+
 class MlflowOptions(_Options):
     """Where models and their runs are kept.
 
@@ -108,8 +151,10 @@ class Config(_Options):
     tables: dict[str, TableSettings] = Field(default_factory=dict)
     policies: PolicySettings = PolicySettings()
     purchases: PurchaseSettings = PurchaseSettings()
+    features: FeatureSettings = FeatureSettings()
     churn: ChurnOptions = ChurnOptions()
     clv: ClvOptions = ClvOptions()
+    decision: DecisionOptions = DecisionOptions()
     mlflow: MlflowOptions = MlflowOptions()
     base: Path = Field(default=Path(), exclude=True)
 
@@ -159,7 +204,12 @@ def parse_config(text: str, path: Path) -> Config:
     try:
         config = Config.model_validate({**content, "base": path.parent})
         store = {"tracking_uri": _effective_uri(config.mlflow.tracking_uri, path.parent)}
-        config = config.model_copy(update={"mlflow": config.mlflow.model_copy(update=store)})
+        config = config.model_copy(
+            update={
+                "mlflow": config.mlflow.model_copy(update=store),
+                "features": config.features.beside(path.parent),
+            }
+        )
     except ValidationError as problem:
         raise _explain(problem, path) from None
     for name, table in config.tables.items():

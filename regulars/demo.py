@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from features.errors import InputError
+from features.label_report import label_report
 from features.profile import profile
 from features.simulate import simulate
 from serving.batch import write_list, write_text
@@ -10,8 +11,21 @@ from serving.batch import write_list, write_text
 from . import console
 from .config import load_config
 from .init import write_config
-from .jobs import open_configured_ledger, render_report, score_customers, train_models
-from .show import show_profile, show_quality, show_scored, show_training, show_where_to_look
+from .jobs import (
+    label_spec,
+    open_configured_ledger,
+    render_report,
+    score_customers,
+    train_models,
+)
+from .show import (
+    show_label,
+    show_profile,
+    show_quality,
+    show_scored,
+    show_training,
+    show_where_to_look,
+)
 
 __all__ = ["run_demo"]
 
@@ -38,7 +52,10 @@ def run_demo(folder: Path, *, customers: int, seed: int) -> None:
     console.say("2. What the data says of itself")
     ledger = open_configured_ledger(config)
     show_quality(ledger.quality, config.quarantine)
-    show_profile(profile(ledger, horizon_days=config.churn.horizon_days))
+    spec = label_spec(config)
+    found = profile(ledger, spec.horizon_days, spec.gap_days, spec.eligibility)
+    show_profile(found)
+    show_label(label_report(ledger, spec, found.churn))
 
     console.say("3. Training, out of time, tracked in MLflow")
     for result in train_models(config, ledger, "all", seed=seed):

@@ -10,9 +10,12 @@ from features.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.label_report import LabelReport
+    from features.labels import LabelSpec
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
     from training.backtest import Backtest
+    from training.churn_panel import ChurnSettings, Effort
     from training.clv_fitting import ClvSettings
     from training.result import TrainingResult
     from training.tracking import Tracking
@@ -22,13 +25,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Scores",
     "backtest_models",
+    "churn_settings",
     "clv_settings",
+    "label_spec",
     "open_configured_ledger",
     "open_tracking",
     "render_report",
     "score_customers",
     "train_models",
     "write_figures",
+    "write_label_figure",
 ]
 
 
@@ -55,6 +61,14 @@ def open_configured_ledger(config: "Config") -> "Ledger":
     )
 
 
+def label_spec(config: "Config") -> "LabelSpec":
+    """What the configuration says that churned means."""
+    from features.labels import LabelSpec
+
+    said = config.churn
+    return LabelSpec(said.horizon_days, said.gap_days, said.eligibility)
+
+
 def open_tracking(config: "Config") -> "Tracking":
     """The tracking store, checked; what is logged to it carries the configuration as a tag."""
     from training.tracking import Tracking
@@ -66,17 +80,42 @@ def open_tracking(config: "Config") -> "Tracking":
     return tracking
 
 
+def churn_settings(config: "Config", effort: "Effort" = "usual") -> "ChurnSettings":
+    """What the configuration says of the churn model, and how hard to try."""
+    from models.decision import Offer
+    from training.churn_panel import ChurnSettings
+
+    said, decision = config.churn, config.decision
+    return ChurnSettings(
+        said.horizon_days,
+        said.gap_days,
+        said.eligibility,
+        said.label,
+        features=config.features,
+        offer=Offer(
+            decision.contact_cost, decision.offer_cost, decision.save_rate, decision.redemption
+        ),
+        value=decision.value,
+        margin=config.clv.margin,
+        use_acquisition_cost=decision.use_acquisition_cost,
+        effort=effort,
+        trials=said.trials if effort == "usual" else None,
+        minutes=said.minutes,
+        candidates=said.candidates,
+    )
+
+
 def train_models(
-    config: "Config", ledger: "Ledger", what: str, *, seed: int
+    config: "Config", ledger: "Ledger", what: str, *, seed: int, effort: "Effort" = "usual"
 ) -> "list[TrainingResult]":
     """Train `churn`, `clv` or `all`, in that order; one result each."""
-    from training.churn import ChurnSettings, train_churn
+    from training.churn import train_churn
     from training.clv import train_clv
 
     tracking = open_tracking(config)
     results = []
     if what in ("churn", "all"):
-        churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)
+        churn = churn_settings(config, effort)
         results.append(train_churn(ledger, churn, seed=seed, tracking=tracking))
     if what in ("clv", "all"):
         results.append(train_clv(ledger, clv_settings(config), seed=seed, tracking=tracking))
@@ -84,7 +123,12 @@ def train_models(
 
 
 def score_customers(
-    config: "Config", ledger: "Ledger", cutoff: dt.date | None, ids: list[str] | None
+    config: "Config",
+    ledger: "Ledger",
+    cutoff: dt.date | None,
+    ids: list[str] | None,
+    *,
+    language: str = "en",
 ) -> Scores:
     """Score with the champions; `ids` None means everyone."""
     from serving.registry import load
@@ -92,7 +136,8 @@ def score_customers(
 
     churn = load("regulars-churn", tracking_uri=config.mlflow.tracking_uri)
     clv = load("regulars-clv", tracking_uri=config.mlflow.tracking_uri)
-    return Scores(score(ledger, cutoff, churn, clv, ids), churn, clv)
+    frame = score(ledger, cutoff, churn, clv, ids, settings=config.features, language=language)
+    return Scores(frame, churn, clv)
 
 
 def render_report(ledger: "Ledger", scores: Scores) -> str:
@@ -123,10 +168,8 @@ def clv_settings(config: "Config") -> "ClvSettings":
 def backtest_models(config: "Config", ledger: "Ledger", *, seed: int) -> "Backtest":
     """Measure every candidate at rolling cutoffs."""
     from training.backtest import backtest
-    from training.churn import ChurnSettings
 
-    churn = ChurnSettings(config.churn.horizon_days, config.churn.gap_days)
-    return backtest(ledger, churn, clv_settings(config), seed=seed)
+    return backtest(ledger, churn_settings(config), clv_settings(config), seed=seed)
 
 
 def write_figures(result: "Backtest", folder: Path) -> list[Path]:
@@ -134,12 +177,7 @@ def write_figures(result: "Backtest", folder: Path) -> list[Path]:
     from serving.batch import writing
     from training.clv_backtest import backtest_figures
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise InputError(
-            f"{folder} cannot be made: {problem.strerror}.", "Choose a folder you can write to."
-        ) from None
+    _make_folder(folder)
     written = []
     for name, figure in backtest_figures(result.clv).items():
         path = folder / f"{name}.png"
@@ -147,3 +185,24 @@ def write_figures(result: "Backtest", folder: Path) -> list[Path]:
             figure.savefig(file, format="png")
         written.append(path)
     return written
+
+
+def write_label_figure(report: "LabelReport", folder: Path) -> Path:
+    """Write the picture of a label report to a folder as a PNG file; it is made if need be."""
+    from serving.batch import writing
+    from training.figures.label import label
+
+    _make_folder(folder)
+    path = folder / "label.png"
+    with writing(path) as file:
+        label(report).savefig(file, format="png")
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(
+            f"{folder} cannot be made: {problem.strerror}.", "Choose a folder you can write to."
+        ) from None

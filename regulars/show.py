@@ -8,6 +8,7 @@ from . import console
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.label_report import LabelReport
     from features.profile import Profile
     from features.quality import QualityReport
     from training.backtest import Backtest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "show_backtest",
+    "show_label",
     "show_profile",
     "show_quality",
     "show_scored",
@@ -29,9 +31,10 @@ __all__ = [
 _SHOWN = (
     "churn/roc_auc",
     "churn/brier",
+    "churn/ece",
     "churn/mean_p_minus_rate",
     "churn/lift_at_10",
-    "churn/empc",
+    "churn/realised_profit",
     "purchases/rmse",
     "purchases/bias",
     "clv/rmse",
@@ -41,6 +44,9 @@ _SHOWN = (
     "clv/coverage_90",
 )
 """Measures worth a column on a screen; a run has them all."""
+
+_CURVE_DAYS = (10, 20, 30, 60, 90, 120, 180, 270, 365)
+"""Points of the D-curve on a screen; the JSON has them all."""
 
 
 def show_quality(quality: "QualityReport", quarantine: Path) -> None:
@@ -114,14 +120,90 @@ def show_profile(profile: "Profile") -> None:
     if profile.churn:
         console.show_table(
             f"Base churn rate: no purchase in {profile.horizon_days} days",
-            ["cutoff", "customers", "churned", "rate"],
-            [[c.cutoff, c.customers, c.churned, f"{c.rate:.1%}"] for c in profile.churn],
+            ["cutoff", "customers", "churned", "rate", "one-time", "repeat", "came back after"],
+            [
+                [
+                    c.cutoff,
+                    c.customers,
+                    c.churned,
+                    *map(_share, (c.rate, c.one_time_rate, c.repeat_rate, c.reactivation_rate)),
+                ]
+                for c in profile.churn
+            ],
         )
     console.show_table(
         "Is it enough to learn from?",
         ["check", "met", "what it means"],
         [[check.check.replace("_", " "), check.ok, check.words] for check in profile.gate],
     )
+
+
+def show_label(report: "LabelReport") -> None:
+    """Print what the label report comes to, points of the D-curve, and other horizons."""
+    spec, curve = report.spec, report.curve
+    gap = f", {_days(spec.gap_days)} after the cutoff" if spec.gap_days else ""
+    console.say(f"The label: no purchase in {_days(spec.horizon_days)}{gap}")
+    for line in report.words:
+        console.say(f"  - {line}")
+    console.say()
+    if curve is not None:
+        shown = {point.days: point for point in curve.points}
+        marked = {curve.best_days, spec.horizon_days}
+        days = sorted(day for day in {*marked, *_CURVE_DAYS} if day in shown)
+        console.show_table(
+            f"Silence: who came back within {_days(curve.follow_up_days)}, "
+            f"{len(curve.cutoffs)} cutoffs",
+            [
+                "days without a purchase",
+                "called churned",
+                "of them came back",
+                "back but called churned",
+                "gone but called active",
+                "",
+            ],
+            [
+                [
+                    day,
+                    shown[day].called_churned,
+                    _share(shown[day].false_churn),
+                    _share(shown[day].type_1),
+                    _share(shown[day].type_2),
+                    _mark(day, curve.best_days, spec.horizon_days),
+                ]
+                for day in days
+            ],
+        )
+    if report.sensitivity:
+        gaps = sorted({each.gap_days for each in report.sensitivity})
+        at = {(each.horizon_days, each.gap_days): each for each in report.sensitivity}
+        horizons = sorted({each.horizon_days for each in report.sensitivity})
+        count = len(report.sensitivity_cutoffs)
+        console.show_table(
+            f"Other horizons and gaps, {count} cutoff{'' if count == 1 else 's'}: "
+            "churn rate / came back in the next horizon",
+            ["horizon", *(f"gap {gap}" for gap in gaps)],
+            [
+                [
+                    _days(horizon),
+                    *(
+                        f"{_share(at[horizon, gap].rate)} / "
+                        f"{_share(at[horizon, gap].reactivation_rate)}"
+                        for gap in gaps
+                    ),
+                ]
+                for horizon in horizons
+            ],
+        )
+
+
+def _mark(day: int, best: int, horizon: int) -> str:
+    return ", ".join(
+        word for word, at in (("best", best), ("horizon in use", horizon)) if day == at
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _days(count: int) -> str:
@@ -132,8 +214,9 @@ def show_training(result: "TrainingResult") -> None:
     """Print how the candidates did and what became of the winner."""
     measured = result.metrics
     shown = [name for name in _SHOWN if name in measured.columns]
+    how = "out of fold" if "folds" in result.cutoffs.get("evaluation", {}) else "out of time"
     console.show_table(
-        f"{result.name}: candidates, out of time",
+        f"{result.name}: candidates, {how}",
         ["candidate", *shown],
         [[str(name), *row] for name, *row in measured[shown].itertuples()],
     )

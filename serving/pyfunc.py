@@ -38,7 +38,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-__all__ = ["CLV_PARAMS", "RegularsModel", "import_source", "source_digest"]
+__all__ = ["CHURN_PARAMS", "CLV_PARAMS", "RegularsModel", "import_source", "source_digest"]
 
 CLV_PARAMS = (
     "horizon_days", "annual_discount_rate", "margin", "interval", "cutoff", "quantiles",
@@ -49,6 +49,9 @@ CLV_PARAMS = (
 needs it); `quantiles` a text of levels such as "0.1,0.5,0.9", for which the output has the columns
 `purchases_q0.1`, `clv_q0.1` and so on.
 """
+
+CHURN_PARAMS = ("language",)
+"""Parameters of a churn prediction: the language of the reasons, "en" when left out."""
 
 _importing = threading.Lock()
 
@@ -109,11 +112,12 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
     """A churn or customer-lifetime-value model behind MLflow's `predict`.
 
     Input, all columns double (whole numbers are accepted where MLflow lets them through) but the
-    attributes that a model reads as text: a churn model takes the feature columns of its card, a
-    customer-lifetime-value model the `input_columns` of its card: `frequency`, `recency`, `T`
-    (weeks), `monetary_value` and, if it learned spend from all purchases, `first_value`; the
-    feature columns that it learned from, if it learned from earlier cutoffs; and the static
-    attributes that it was fitted with. Further columns are ignored.
+    attributes that a model reads as text: a churn model takes the feature columns of its card, of
+    which the `text_columns` are categories; a customer-lifetime-value model the `input_columns`
+    of its card: `frequency`, `recency`, `T` (weeks), `monetary_value` and, if it learned spend
+    from all purchases, `first_value`; the feature columns that it learned from, if it learned
+    from earlier cutoffs; and the static attributes that it was fitted with. Further columns are
+    ignored.
 
     A row with `frequency` and `T` 0 and without `monetary_value` and `first_value` is a customer of
     whom no purchase is known: the answer is the estimate for one who makes the first purchase at
@@ -144,7 +148,7 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
             # "clv", or one of its kinds: "clv_learned", "clv_stack".
             self._values = str(self._model.kind).split("_")[0] == "clv"
             self._defaults: dict[str, Any] = {}
-            self._texts: tuple[str, ...] = ()
+            self._texts: Collection[str] = self._model.text_columns
             self._tiers: Any = None
             if self._values:
                 extra = artifact.read_card(folder)["extra"]
@@ -154,7 +158,6 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
                 self._tiers = tiers.Tiers.from_dict(extra["value_tiers"])
                 given = {name: extra[name] for name in CLV_PARAMS if name in extra}
                 self._defaults = _settings(given)
-                self._texts = self._model.text_columns
         except self._model_error as error:
             raise _refused(str(error)) from error
 
@@ -166,7 +169,8 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
         Args:
             context: Not used; MLflow's convention.
             model_input: The input columns.
-            params: For a customer-lifetime-value model any of `CLV_PARAMS`.
+            params: For a customer-lifetime-value model any of `CLV_PARAMS`, for a churn model any
+                of `CHURN_PARAMS`.
 
         Returns:
             One row for each row of the input, in its order and on its index.
@@ -177,7 +181,7 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
         del context
         frame = _as_double(model_input, self._texts)
         given = {key: value for key, value in (params or {}).items() if value is not None}
-        known = CLV_PARAMS if self._values else ()
+        known = CLV_PARAMS if self._values else CHURN_PARAMS
         if unknown := sorted(set(given) - set(known)):
             raise _refused(
                 f"Unknown parameter {', '.join(unknown)}; this model takes "
@@ -239,7 +243,15 @@ def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
 def _reader(name: str) -> Callable[[str, Any], Any]:
     if name == "cutoff":
         return _date
+    if name == "language":
+        return _text
     return _levels if name == "quantiles" else _number
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _refused(f'{name} is {value!r}: it must be text such as "en".')
+    return value
 
 
 def _number(name: str, value: Any) -> float:

@@ -13,9 +13,12 @@ import pandas as pd
 from features.attributes import attributes
 from features.catalogue import CATALOGUE, catalogue_hash
 from features.errors import InputError
+from features.extra import extra_source
 from features.progress import note, task
 from features.purchases import purchases
+from features.settings import FeatureSettings
 from features.snapshot import Snapshot, build_snapshot
+from features.subscriptions import subscription_snapshot
 from features.window import ObservationWindow, known_rows
 from models.btyd.features import btyd_features
 from serving.batch import check_unique
@@ -78,6 +81,9 @@ def score(
     churn: RegisteredModel,
     clv: RegisteredModel,
     ids: Sequence[str] | None = None,
+    *,
+    settings: FeatureSettings | None = None,
+    language: str = "en",
 ) -> pd.DataFrame:
     """Score customers at a cutoff with the registered models.
 
@@ -107,6 +113,8 @@ def score(
         clv: The customer-lifetime-value model.
         ids: The customers asked for. When None, everyone with a transaction before the
             cutoff, sorted by id.
+        settings: Features beside the catalogue, as in training.
+        language: Of the reasons: "en" or "zh".
 
     Returns:
         One row for each id, in the order asked, with the columns and types of
@@ -119,10 +127,10 @@ def score(
     as_of = _checked_cutoff(ledger, cutoff)
     _check_kind(churn, "churn")
     _check_kind(clv, "clv")
-    _check_catalogue(churn)
+    _check_catalogue(churn, settings or FeatureSettings())
     for model in (churn, clv):
         _note_seen(model, as_of)
-    settings = _clv_params(clv, as_of)
+    params = _clv_params(clv, as_of)
     asked = _everyone(ledger, as_of) if ids is None else _checked_ids(ids)
     window = ObservationWindow(
         start=ledger.first_day,
@@ -133,8 +141,11 @@ def score(
     with task("Building features", total=1) as building:
         # All customers, not only those asked for: what is learned from everyone at the
         # cutoff must not depend on the list.
-        snapshot = build_snapshot(ledger, window, labels=False)
-        inputs = _churn_inputs(snapshot)
+        snapshot = build_snapshot(ledger, window, labels=False, settings=settings)
+        at_risk = snapshot
+        if churn.card.get("label", {}).get("of") == "subscriptions":
+            at_risk = subscription_snapshot(ledger, window, labels=False, settings=settings)
+        inputs = _churn_inputs(at_risk)
         value_inputs = _clv_inputs(ledger, snapshot, clv)
         building.advance()
     wanted = pd.Index(asked, dtype=snapshot.rfm.index.dtype, name="customer_id")
@@ -143,28 +154,31 @@ def score(
     table = pd.DataFrame(index=wanted)
     table["as_of"] = pd.Timestamp(as_of)
     table["status"] = _statuses(ledger, wanted, is_scored)
-    with task("Scoring churn", total=len(present)) as scoring:
+    risky = wanted[inputs.index.get_indexer(wanted) >= 0]
+    with task("Scoring churn", total=len(risky)) as scoring:
         churned = []
-        for block in _blocks(present, _BLOCK):
-            churned.append(churn.predict(inputs.loc[block]))
+        for block in _blocks(risky, _BLOCK):
+            churned.append(churn.predict(inputs.loc[block], language=language))
             scoring.advance(len(block))
     with task("Scoring value", total=len(present)) as scoring:
         valued = []
         for block in _blocks(present, _VALUE_BLOCK):
-            valued.append(clv.predict(value_inputs.loc[block], **settings))
+            valued.append(clv.predict(value_inputs.loc[block], **params))
             scoring.advance(len(block))
     if churned:
-        risk, value = pd.concat(churned), pd.concat(valued)
+        risk = pd.concat(churned)
+        for name in _CHURN_COLUMNS:
+            table[name] = risk[name].replace("", None).reindex(wanted)
+    if valued:
+        value = pd.concat(valued)
         # The cutoff is a midnight, so a purchase 3.7 days after it falls on the third day on.
         days = pd.to_timedelta(np.floor(value["next_purchase_days"]), unit="D")
         value["next_purchase_date"] = pd.Timestamp(as_of) + days
-        for name in _CHURN_COLUMNS:
-            table[name] = risk[name].replace("", None).reindex(wanted)
         for name in (*_CLV_COLUMNS, "next_purchase_date"):
             table[name] = value[name].reindex(wanted)
     new = wanted[table["status"] == "no_history"]
     if len(new):
-        found = clv.predict(_without_purchase(new, value_inputs), **settings)
+        found = clv.predict(_without_purchase(new, value_inputs), **params)
         for name in _NEW_COLUMNS:
             table.loc[new, name] = found[name]
     table["churn_model"] = churn.label
@@ -211,22 +225,23 @@ def _check_kind(model: RegisteredModel, kind: str) -> None:
         )
 
 
-def _check_catalogue(churn: RegisteredModel) -> None:
+def _check_catalogue(churn: RegisteredModel, settings: FeatureSettings) -> None:
     """Refuse a model whose features mean something else than they do here."""
-    if churn.card.get("catalogue_hash") == catalogue_hash():
+    hashed = catalogue_hash(extra_source=extra_source(settings))
+    if churn.card.get("catalogue_hash") == hashed:
         return
     here = {feature.name for feature in CATALOGUE}
     there = set(churn.card.get("feature_names", ()))
     gone = sorted(there - here)
     difference = (
-        f"It needs features that no longer exist: {', '.join(gone)}."
+        f"It needs features that are not in the catalogue: {', '.join(gone)}."
         if gone
         else "The names are the same, but the definition of at least one feature has changed."
     )
     raise InputError(
         f"{churn.label} was trained by Regulars {churn.card.get('regulars_version', '?')} with "
-        f"another catalogue of features. {difference}",
-        "Run `regulars train` again.",
+        f"another catalogue of features, or another file of extra ones. {difference}",
+        "Run `regulars train` again, or restore `extra` under [features].",
     )
 
 
@@ -256,7 +271,10 @@ def _clv_params(model: RegisteredModel, cutoff: dt.date) -> dict[str, float | st
 
 
 def _churn_inputs(snapshot: Snapshot) -> pd.DataFrame:
-    extra = btyd_features(snapshot.rfm, snapshot.window.horizon_days)
+    bought = snapshot.rfm.dropna(subset=["frequency"])
+    if not (bought["frequency"] > 0).any():
+        return snapshot.features
+    extra = btyd_features(bought, snapshot.window.horizon_days).reindex(snapshot.rfm.index)
     return pd.concat([snapshot.features, extra], axis=1)
 
 

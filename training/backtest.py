@@ -7,15 +7,18 @@ The same code as in training: what a candidate is, is written once, in `training
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from features.errors import NotEnoughDataError
 from features.ledger import Ledger
 from features.progress import task
-from features.window import CutoffSplit, ObservationWindow, monthly_cutoffs, split_cutoffs
-from training import metrics
-from training.churn import ChurnSettings, churn_panel, fit_candidates
+from features.window import ObservationWindow
+from training.churn import CHOICE_ROWS, THREADS, churn_plan, fit_all
+from training.churn_panel import ChurnSettings, churn_panel
+from training.churn_pictures import measures_by_cutoff
+from training.churn_recipes import candidates
+from training.churn_rolling import Rolling
 from training.clv_backtest import COLUMNS, ClvBacktest, backtest_clv
 from training.clv_fitting import ClvSettings, Fittings
 from training.clv_holdout import holdout_window, rolling_windows
@@ -60,28 +63,28 @@ def backtest(ledger: Ledger, churn: ChurnSettings, clv: ClvSettings, *, seed: in
 def backtest_churn(ledger: Ledger, settings: ChurnSettings, *, seed: int = 0) -> pd.DataFrame:
     """Measure the churn candidates at the latest closed monthly cutoffs.
 
-    At each, everything is fitted anew on what was closed by then, split as in training.
+    At each, everything is fitted and calibrated anew on what was closed by then, as in training
+    but for the tuning of trees; one-time and repeat buyers are measured apart, too.
+
+    Raises:
+        NotEnoughDataError: The history is too short to train, to calibrate and to test.
     """
-    horizon, gap = settings.horizon_days, settings.gap_days
-    cutoffs = monthly_cutoffs(ledger.first_day, ledger.last_day, horizon, gap)
-    splits = [split_cutoffs(cutoffs, horizon, gap)]
-    for drop in range(1, MAX_CUTOFFS):
-        try:
-            splits.append(split_cutoffs(cutoffs[:-drop], horizon, gap))
-        except NotEnoughDataError:
-            break  # the history carries no earlier test cutoff
-    panel = churn_panel(ledger, settings, sorted(set().union(*map(_all, splits))))
+    plan = churn_plan(ledger, settings)
+    panel = churn_panel(ledger, settings, plan.cutoffs)
+    recipes = candidates(
+        settings.effort, settings.candidates, panel.slices[plan.test].features.columns
+    )
+    rolling = Rolling(panel.sample(CHOICE_ROWS), recipes, seed=seed, threads=THREADS)
+    tests = [c for c in plan.cutoffs if rolling.can_score(c)][-MAX_CUTOFFS:]
+    fit_all(rolling, recipes, tests)
     rows: list[dict[str, object]] = []
-    with task("Backtesting churn", total=len(splits)) as progress:
-        for split in reversed(splits):
-            forecast, _ = fit_candidates(panel, split, settings, seed)
-            churned = panel.churned(split.test)
-            window = panel.snapshots[split.test].window
-            for name, p in forecast.items():
-                measured = metrics.churn_metrics(churned, p)
-                rows += _rows("churn", window, len(churned), name, measured)
+    with task("Backtesting churn", total=len(recipes)) as progress:
+        for name in recipes:
+            for measured in measures_by_cutoff(rolling, name, tests, settings).to_dict("records"):
+                rows += _rows(settings, name, measured, ledger.first_day)
             progress.advance()
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    return found.sort_values("cutoff", kind="stable", ignore_index=True)
 
 
 def clv_windows(ledger: Ledger, horizon_days: int) -> tuple[ObservationWindow, ...]:
@@ -95,21 +98,22 @@ def clv_windows(ledger: Ledger, horizon_days: int) -> tuple[ObservationWindow, .
     return rolling_windows(ledger.first_day, end, horizon_days, MAX_CUTOFFS)
 
 
-def _all(split: CutoffSplit) -> set[dt.date]:
-    return {*split.train, *split.calibration, split.test}
-
-
 def _rows(
-    family: str,
-    window: ObservationWindow,
-    customers: int,
-    candidate: str,
-    measured: Mapping[str, float],
+    settings: ChurnSettings, name: str, measured: Mapping[Any, Any], first_day: dt.date
 ) -> list[dict[str, object]]:
-    history = (window.cutoff - window.start).days
-    cutoff = window.cutoff.isoformat()
-    about = (family, cutoff, history, window.horizon_days, "all", customers, candidate)
+    """One row a measurement of a candidate at a cutoff, in a group."""
+    history = (dt.date.fromisoformat(measured["cutoff"]) - first_day).days
+    about = (
+        "churn",
+        measured["cutoff"],
+        history,
+        settings.horizon_days,
+        measured["group"],
+        measured["customers"],
+        name,
+    )
     return [
-        dict(zip(COLUMNS, (*about, metric, value), strict=True))
-        for metric, value in measured.items()
+        dict(zip(COLUMNS, (*about, f"churn/{key}", value), strict=True))
+        for key, value in measured.items()
+        if key not in ("cutoff", "group", "customers") and pd.notna(value)
     ]

@@ -1,42 +1,60 @@
-"""Train the churn model: candidates on one out-of-time test, then the best recipe refitted.
+"""Train the churn model: choose a candidate, judge it out of time, refit it on the newest labels.
 
 The story of a training, top to bottom:
 
-1. Monthly cutoffs, split so that no label window reaches into a later stage
-   (`features.window.split_cutoffs`): train, calibration, test.
-2. A snapshot at each: behaviour, and what a purchase model fitted on the purchases before
-   that cutoff expects of each customer.
-3. Candidates: the days-since-last rule, the purchase model's probability of no purchase, and
-   LightGBM. All are measured on the test cutoff, which none of them has seen.
-4. LightGBM is fitted again by the same recipe with every stage moved forward to the newest
-   closed labels, registered, and promoted by the rule of `training.promote`.
+1. A slice of all customers at every monthly cutoff (`training.churn_panel`): what is known of them
+   and, where the label window has closed, what came. The last closed cutoff is the test.
+2. Candidates (`training.churn_recipes`), their trees tuned on cutoffs before the test
+   (`training.churn_tuning`).
+3. Each candidate at rolling cutoffs (`training.churn_rolling`): fitted on what had closed by then,
+   calibrated by how its earlier forecasts turned out. No label window reaches a later stage.
+4. The latest closed cutoffs before the test decide between them, by money and by Brier score
+   (`training.churn_choice`).
+5. The test cutoff judges them all. Nothing was fitted, tuned, calibrated or chosen on it.
+6. The winner is fitted again in the same way as of the day after the data, registered, and
+   promoted by the rule of `training.promote`.
 
-So the measures of a version are those of its recipe at the test cutoff; the version itself
-has seen newer data. Both sets of cutoffs are written on the run and on the version.
+So the measures of a version are those of its recipe at the test cutoff; the version itself has
+seen newer data. Both sets of cutoffs are written on the run and on the version.
 """
 
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from features.catalogue import CATALOGUE, catalogue_hash
+from features.catalogue import catalogue_hash
+from features.extra import extra_source
+from features.gate import gate_problems
 from features.ledger import Ledger
 from features.progress import note, task
-from features.snapshot import Snapshot, build_panel
-from features.window import CutoffSplit, ObservationWindow, monthly_cutoffs, split_cutoffs
-from models.baseline import BtydBaseline, DaysSinceLastRule
-from models.btyd.features import btyd_features
-from models.churn import ChurnModel, boosting_rounds
-from training import figures, metrics
-from training.dataset import holdout
+from features.window import CutoffSplit, monthly_cutoffs, split_cutoffs
+from models.churn import LOW_RISK_AT_MOST, ChurnModel
+from models.scorers import Recipe
+from models.tiers import Tiers
+from training import metrics
+from training.churn_choice import choose_candidate, validation_cutoffs
+from training.churn_panel import ChurnSettings, Panel, churn_panel
+from training.churn_pictures import (
+    REFERENCES,
+    Judged,
+    judge,
+    log_importance,
+    log_judged,
+    measures_by_cutoff,
+)
+from training.churn_recipes import TUNED, candidates, tuned
+from training.churn_rolling import Rolling
+from training.churn_tuning import Budget, Tuned, tune
+from training.dataset import Holdout, holdout
+from training.metrics.choice import RULE as CHOICE_RULE
+from training.metrics.choice import Simplest
 from training.promote import RULE, promote
 from training.result import TrainingResult
-from training.run import Run
 from training.signature import signature
 from training.tracking import (
     Tracking,
@@ -46,164 +64,75 @@ from training.tracking import (
 )
 
 __all__ = [
-    "CANDIDATES",
+    "CHOICE_ROWS",
     "REGISTERED_NAME",
-    "ChurnSettings",
-    "Panel",
-    "churn_panel",
-    "fit_candidates",
+    "THREADS",
+    "Plan",
+    "assemble",
+    "churn_plan",
+    "fit_all",
     "train_churn",
+    "tune_candidates",
 ]
 
 REGISTERED_NAME = "regulars-churn"
-CANDIDATES = ("days_since_last", "btyd", "lightgbm")
-WINNER = "lightgbm"
-SHOWN = ("churn/roc_auc", "churn/brier", "churn/log_loss", "churn/ece", "churn/lift_at_10")
+SHOWN = (
+    "churn/roc_auc",
+    "churn/brier",
+    "churn/ece",
+    "churn/mean_p_minus_rate",
+    "churn/lift_at_10",
+    "churn/realised_profit",
+)
 
-_MIN_ROUNDS, _MIN_FOLDS = 50, 2
-_THREADS = min(4, os.cpu_count() or 1)
+TRIALS: Mapping[str, int] = {"quick": 0, "usual": 8, "thorough": 60}
+"""Tuning trials a candidate, by the effort."""
+
+CHOICE_ROWS = 400_000
+"""Of larger panels, a sample of customers of this size is enough to choose and to calibrate; what
+is judged and registered is fitted on all."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Threads of the trees."""
 
 
 @dataclass(frozen=True)
-class ChurnSettings:
-    """What churn means here.
+class Plan:
+    """The cutoffs of a training.
 
     Attributes:
-        horizon_days: A customer who buys nothing for so long has churned.
-        gap_days: Days between the cutoff and the start of the label window.
+        cutoffs: All closed monthly cutoffs.
+        test: The last of them.
+        now: The day after the data.
     """
 
-    horizon_days: int = 90
-    gap_days: int = 0
+    cutoffs: list[dt.date]
+    test: dt.date
+    now: dt.date
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Labelled snapshots of several cutoffs, ready for a model.
+def churn_plan(ledger: Ledger, settings: ChurnSettings) -> Plan:
+    """Lay out the cutoffs.
 
-    Attributes:
-        snapshots: Cutoff -> snapshot.
-        features: Cutoff -> features of the snapshot and of the purchase model.
+    Raises:
+        NotEnoughDataError: The history is too short to train, to calibrate and to test, one after
+            the other.
     """
-
-    snapshots: Mapping[dt.date, Snapshot]
-    features: Mapping[dt.date, pd.DataFrame]
-
-    def of(self, cutoffs: Sequence[dt.date]) -> tuple[pd.DataFrame, "pd.Series[float]"]:
-        """Features and outcomes of some cutoffs, one below the other."""
-        return (
-            pd.concat([self.features[c] for c in cutoffs]),
-            pd.concat([self.churned(c) for c in cutoffs]),
-        )
-
-    def churned(self, cutoff: dt.date) -> "pd.Series[float]":
-        """Outcomes at one cutoff."""
-        labels = self.snapshots[cutoff].labels
-        assert labels is not None  # only closed windows are in a panel
-        return labels["churned"]
-
-
-def churn_panel(ledger: Ledger, settings: ChurnSettings, cutoffs: Sequence[dt.date]) -> Panel:
-    """Take labelled snapshots, and add the purchase model's features to each.
-
-    The purchase model is fitted anew at every cutoff, on the purchases before it.
-    """
-    windows = [
-        ObservationWindow(ledger.first_day, cutoff, settings.gap_days, settings.horizon_days)
-        for cutoff in cutoffs
-    ]
-    snapshots = {snapshot.window.cutoff: snapshot for snapshot in build_panel(ledger, windows)}
-    features = {}
-    with task("Purchase model at each cutoff", total=len(snapshots)) as progress:
-        for cutoff, snapshot in snapshots.items():
-            expected = btyd_features(snapshot.rfm, settings.horizon_days)
-            features[cutoff] = pd.concat([snapshot.features, expected], axis=1)
-            progress.advance()
-    return Panel(snapshots, features)
-
-
-def fit_candidates(
-    panel: Panel, split: CutoffSplit, settings: ChurnSettings, seed: int
-) -> tuple[dict[str, "pd.Series[float]"], ChurnModel]:
-    """Fit every candidate on training and calibration cutoffs, and forecast the test cutoff.
-
-    Returns:
-        Candidate -> churn probability on the customers of the test cutoff; the LightGBM model.
-    """
-    before = [*split.train, *split.calibration]
-    test = panel.features[split.test]
-    rule = DaysSinceLastRule.fit(*panel.of(before))
-    model = fit_lightgbm(panel, split, settings, seed)
-    forecasts = {
-        "days_since_last": rule.predict(test),
-        "btyd": BtydBaseline().predict(test),
-        "lightgbm": model.predict(test, reasons=False)["churn_probability"],
-    }
-    return forecasts, model
-
-
-def fit_lightgbm(
-    panel: Panel, split: CutoffSplit, settings: ChurnSettings, seed: int
-) -> ChurnModel:
-    """Fit the churn model: rounds by rolling origin, trees on train, levels on calibration."""
-    rounds = _rounds(panel, split.train, settings, seed)
-    return ChurnModel.fit(
-        *panel.of(split.train),
-        *panel.of(split.calibration),
-        horizon_days=settings.horizon_days,
-        gap_days=settings.gap_days,
-        catalogue=CATALOGUE,
-        catalogue_hash=catalogue_hash(),
-        train_cutoffs=split.train,
-        calibration_cutoffs=split.calibration,
-        params=None if rounds is None else {"n_estimators": rounds},
-        seed=seed,
-        num_threads=_THREADS,
-    )
-
-
-def _rounds(
-    panel: Panel, train: Sequence[dt.date], settings: ChurnSettings, seed: int
-) -> int | None:
-    """The number of boosting rounds, by rolling origin inside the training cutoffs.
-
-    Each later training cutoff v is foretold from those whose labels end by v, stopping when
-    its log loss no longer falls; the median over the cutoffs is used. None, that is the
-    default by the number of rows, where fewer than two such cutoffs exist or one of them has
-    outcomes of one kind only.
-    """
-    reach = dt.timedelta(days=settings.gap_days + settings.horizon_days)
-    folds = [([t for t in train if t + reach <= v], v) for v in train]
-    folds = [
-        (past, v)
-        for past, v in folds
-        if past and 0 < panel.churned(v).mean() < 1 and 0 < panel.of(past)[1].mean() < 1
-    ]
-    if len(folds) < _MIN_FOLDS:
-        return None
-    found = [
-        boosting_rounds(
-            *panel.of(past),
-            *panel.of([v]),
-            catalogue=CATALOGUE,
-            train_cutoffs=past,
-            seed=seed,
-            num_threads=_THREADS,
-        )
-        for past, v in folds[-4:]
-    ]
-    return max(int(median(found)), _MIN_ROUNDS)
+    horizon, gap = settings.reach.days - settings.gap_days, settings.gap_days
+    cutoffs = monthly_cutoffs(ledger.first_day, ledger.last_day, horizon, gap)
+    split: CutoffSplit = split_cutoffs(cutoffs, horizon, gap)
+    return Plan(cutoffs, split.test, ledger.last_day + dt.timedelta(days=1))
 
 
 def train_churn(
     ledger: Ledger, settings: ChurnSettings, *, seed: int = 0, tracking: Tracking
 ) -> TrainingResult:
-    """Fit and compare the churn candidates, register the model, promote it if it is better.
+    """Choose, judge, refit and register the churn model; promote it if it is better.
 
     Args:
         ledger: The trusted tables.
-        settings: What churn means.
-        seed: Same ledger, settings and seed: same measures.
+        settings: What churn means, and how hard to try.
+        seed: Same ledger, settings, seed and versions of the libraries: same model, to the byte.
         tracking: Where runs and models are kept.
 
     Returns:
@@ -212,114 +141,229 @@ def train_churn(
     Raises:
         NotEnoughDataError: The history is too short for training, calibration and test.
         ModelError: The outcomes at the cutoffs are all the same.
+        InputError: A candidate that does not exist.
     """
-    horizon, gap = settings.horizon_days, settings.gap_days
-    cutoffs = monthly_cutoffs(ledger.first_day, ledger.last_day, horizon, gap)
-    split = split_cutoffs(cutoffs, horizon, gap)
-    # The same rule with the day after the data in the place of the test cutoff.
-    forward = split_cutoffs([*cutoffs, ledger.last_day + dt.timedelta(days=1)], horizon, gap)
-    needed = {*split.train, *split.calibration, split.test, *forward.train, *forward.calibration}
-    panel = churn_panel(ledger, settings, sorted(needed))
+    plan = churn_plan(ledger, settings)
+    for problem in gate_problems(ledger, settings.spec):
+        note(problem.words)
+    panel = churn_panel(ledger, settings, [*plan.cutoffs, plan.now])
+    names = candidates(
+        settings.effort, settings.candidates, panel.slices[plan.now].features.columns
+    )
+    found = tune_candidates(names, panel, plan.test, settings, seed)
+    recipes = tuned(names, {name: each.recipe for name, each in found.items()})
 
-    training_id = new_training_id()
-    with task("Fitting churn candidates", total=2) as progress:
-        forecasts, evaluated = fit_candidates(panel, split, settings, seed)
+    some = Rolling(panel.sample(CHOICE_ROWS), recipes, seed=seed, threads=THREADS)
+    judging = [*validation_cutoffs(some, plan.test), plan.test]
+    fit_all(some, recipes, judging)
+    choice = choose_candidate(some, list(recipes), plan.test, settings, seed)
+    full = some if some.panel is panel else Rolling(panel, recipes, seed=seed, threads=THREADS)
+    judged = _judge(some, full, recipes, judging, settings, seed)
+    with task("Fitting the chosen churn model on the newest labels", total=1) as progress:
+        model = assemble(choice.winner, some, full, plan.now, _hash(settings), seed)
         progress.advance()
-        model = fit_lightgbm(panel, forward, settings, seed)
-        progress.advance()
+    return _log(
+        _Training(panel, plan, some, full, recipes, found, choice, judged, model, seed),
+        ledger,
+        tracking,
+    )
 
-    snapshot = panel.snapshots[split.test]
-    assert snapshot.labels is not None
-    test = holdout("churn_test", snapshot.window, snapshot.labels)
-    churned = panel.churned(split.test)
-    dates = {"evaluation": _dates(split), "final": {**_dates(forward), "test": None}}
+
+def assemble(
+    name: str, some: Rolling, full: Rolling, day: dt.date, catalogue: str, seed: int
+) -> ChurnModel:
+    """The model of a candidate as of a day, ready to be registered.
+
+    Args:
+        name: Of the candidate.
+        some: Where its calibration is learned.
+        full: Where it is fitted.
+        day: A cutoff of the panel.
+        catalogue: Hash of what the features mean.
+        seed: Written on the card.
+    """
+    settings = full.panel.settings
+    fitted, calibration = full.fit(name, day), some.calibration(name, day)
+    origins = some.origins(day)
+    matrix = fitted.inputs.matrix(full.panel.slices[day].features)
+    probability = calibration.calibrator(fitted.scorer.raw(matrix))
+    return ChurnModel.assemble(
+        inputs=fitted.inputs,
+        scorer=fitted.scorer,
+        calibrator=calibration.calibrator,
+        interval=calibration.interval,
+        tiers=Tiers.learn(probability, low_at_most=LOW_RISK_AT_MOST),
+        horizon_days=settings.horizon_days,
+        gap_days=settings.gap_days,
+        sample=matrix,
+        card={
+            "candidate": name,
+            "recipe": full.recipes[name].to_dict(),
+            "label": settings.spec.to_dict() | {"of": settings.label},
+            "dropped": dict(fitted.dropped),
+            "catalogue_hash": catalogue,
+            "train_cutoffs": [str(c) for c in fitted.cutoffs],
+            "calibration_cutoffs": [str(c) for c in origins],
+            "trained_until": str(max(fitted.cutoffs) + settings.reach),
+            "training": {
+                "rows": fitted.rows,
+                "customers": fitted.customers,
+                "churn_rate": fitted.churn_rate,
+                "rounds": fitted.scorer.rounds,
+                "seed": seed,
+            },
+            "calibration": {
+                "method": calibration.method,
+                "source": calibration.source,
+                "reason": calibration.reason,
+            },
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Training:
+    """All that is written down."""
+
+    panel: Panel
+    plan: Plan
+    some: Rolling
+    full: Rolling
+    recipes: Mapping[str, Recipe]
+    tuning: Mapping[str, Tuned]
+    choice: Simplest
+    judged: Mapping[str, Judged]
+    model: ChurnModel
+    seed: int
+
+
+def tune_candidates(
+    names: Mapping[str, Recipe], panel: Panel, until: dt.date, settings: ChurnSettings, seed: int
+) -> dict[str, Tuned]:
+    """Tune the trees of those candidates that have any, by the effort of the settings."""
+    trials = TRIALS[settings.effort] if settings.trials is None else settings.trials
+    if trials < 1:
+        return {}
+    budget = Budget(trials, settings.minutes)
+    first = next((name for name in TUNED if name in names), None)
+    if first is None:
+        return {}
+    found = {first: tune(first, names[first], panel, until, budget, seed=seed, threads=THREADS)}
+    for name in TUNED:
+        if name in names and name != first:
+            found[name] = tune(
+                name,
+                names[name],
+                panel,
+                until,
+                budget,
+                like=found[first],
+                seed=seed,
+                threads=THREADS,
+            )
+    return found
+
+
+def fit_all(
+    rolling: Rolling, names: Sequence[str] | Mapping[str, Any], days: list[dt.date]
+) -> None:
+    """Fit everything in the order of time, because the matrix of a cutoff is made only once."""
+    needed = sorted({*days, *(c for day in days for c in rolling.origins(day))})
+    with task("Fitting churn candidates", total=len(needed)) as progress:
+        for day in needed:
+            for name in names:
+                rolling.scores(name, day)
+            progress.advance()
+
+
+def _judge(
+    some: Rolling,
+    full: Rolling,
+    recipes: Mapping[str, Recipe],
+    judging: list[dt.date],
+    settings: ChurnSettings,
+    seed: int,
+) -> dict[str, Judged]:
+    test = judging[-1]
+    p = {name: some.calibration(name, test).calibrator(full.scores(name, test)) for name in recipes}
+    rules = {label: p[name] for name, label in REFERENCES.items() if name in p}
+    with task("Measuring churn candidates", total=len(recipes)) as progress:
+        judged = {}
+        for name in recipes:
+            table = measures_by_cutoff(some, name, judging, settings)
+            judged[name] = judge(
+                name, p[name], full.panel.slices[test], rules, settings, table, seed
+            )
+            progress.advance()
+    return judged
+
+
+def _log(t: _Training, ledger: Ledger, tracking: Tracking) -> TrainingResult:
+    settings, test_slice = t.panel.settings, t.panel.slices[t.plan.test]
+    training_id, winner = new_training_id(), t.choice.winner
+    keep = test_slice.eligible
+    assert test_slice.labels is not None
+    test = holdout("churn_test", test_slice.window, test_slice.labels[keep])
+    dates = {
+        "evaluation": _dates(t.full, t.some, winner, t.plan.test) | {"test": str(t.plan.test)},
+        "final": _dates(t.full, t.some, winner, t.plan.now) | {"test": None},
+    }
+    results = pd.DataFrame({name: each.measures for name, each in t.judged.items()}).T
+    results.index.name = "candidate"
+    story = _story(t, test, results, dates)
+    hashed = _hash(settings)
     tags = {
-        "test_cutoff": str(split.test),
+        "test_cutoff": str(t.plan.test),
         "test_digest": test.digest,
         "cutoffs": dates,
-        "catalogue_hash": catalogue_hash(),
+        "catalogue_hash": hashed,
         "data_fingerprint": ledger.fingerprint,
-        "seed": seed,
+        "label": settings.spec.to_dict() | {"of": settings.label},
+        "seed": t.seed,
         "regulars_version": regulars_version(),
     }
-    settings_shown = {
-        "horizon_days": horizon,
-        "gap_days": gap,
-        "seed": seed,
-        "train_cutoffs": len(split.train),
-        "calibration_cutoffs": len(split.calibration),
-        "test_cutoff": str(split.test),
-    }
-    measured = {name: metrics.churn_metrics(churned, p) for name, p in forecasts.items()}
-    results = pd.DataFrame(measured).T
-    results.index.name = "candidate"
     run_ids: dict[str, str] = {}
-    best = str(results["churn/brier"].idxmin())
-    story = _story(split, forward, test.facts, results, best)
-
     registered = None
-    with task("Logging to MLflow", total=len(CANDIDATES)) as progress:
-        for name in CANDIDATES:
-            params = settings_shown | (_shown_parameters(evaluated) if name == WINNER else {})
+    with task("Logging to MLflow", total=len(t.recipes)) as progress:
+        for name, recipe in t.recipes.items():
+            params = _params(t, name, recipe)
             with tracking.run(
                 name, family="churn", training_id=training_id, tags=tags, params=params
             ) as run:
                 run_ids[name] = run.run_id
-                if name == WINNER:
-                    until = str(model.card["trained_until"])
-                    registered = tracking.register(
-                        run,
-                        REGISTERED_NAME,
-                        model,
-                        signature=_signature(model, panel.features[split.test]),
-                        input_example=_example(model, panel.features[split.test]),
-                        card={"training_id": training_id, "trained_until": until, "cutoffs": dates},
-                        tags={
-                            **tags,
-                            **{key: repr(value) for key, value in measured[name].items()},
-                            "training_id": training_id,
-                            "trained_until": until,
-                            "evaluation": "measures are those of the same recipe at the test "
-                            "cutoff, before the final fit moved forward",
-                        },
-                        description=story,
-                    )
+                if name == winner:
+                    registered = _register(t, tracking, run, tags, dates, training_id, story)
                 run.uses(test, "test")
-                run.measure(measured[name], test)
-                _log_groups(run, snapshot, churned, forecasts[name], test)
-                _log_pictures(run, churned, forecasts[name])
-                if name == WINNER:
-                    run.table("cutoffs", _by_cutoff(panel, split, evaluated))
-                    _log_importance(run, evaluated)
-                else:
-                    run.table("cutoffs", _by_cutoff(panel, split, None, forecasts[name]))
+                log_judged(run, t.judged[name], test, settings, t.seed)
+                log_importance(run, assemble(name, t.some, t.full, t.plan.test, hashed, t.seed))
+                run.table("calibration_choice", t.some.calibration(name, t.plan.test).evidence)
+                run.table("choice", t.choice.table)
+                if name in t.tuning:
+                    run.table("tuning", t.tuning[name].trials)
                 run.describe(story)
             progress.advance()
     assert registered is not None
 
     def score(champion: Any) -> float:
-        predicted = champion.predict(panel.features[split.test], reasons=False)
-        return metrics.brier(churned, predicted["churn_probability"])
+        predicted = champion.predict(test_slice.features[keep], reasons=False)
+        return metrics.brier(test_slice.churned[keep], predicted["churn_probability"])
 
     decision = promote(
         tracking,
         registered,
         metric="churn/brier",
-        measured=measured[WINNER]["churn/brier"],
+        measured=t.judged[winner].measures["churn/brier"],
         test=test,
         score=score,
     )
-    reason = decision.reason
-    if best != WINNER:
-        reason += f"; mind that {best} had the lower Brier score on this test"
-        note(f"The rule {best} did better than LightGBM on the test (Brier score).")
-    tracking.explain(run_ids[WINNER], decision.promoted, reason, RULE.format(metric="churn/brier"))
+    rule = RULE.format(metric="churn/brier")
+    tracking.explain(run_ids[winner], decision.promoted, decision.reason, rule)
     for run_id in run_ids.values():
-        tracking.client.set_tag(run_id, "winner", WINNER)
+        tracking.client.set_tag(run_id, "winner", winner)
     tracking.summarise(
         {"training_id": training_id},
-        measured[WINNER],
-        f"{story}\n\n**{REGISTERED_NAME} version {registered.version}**: {reason}.",
+        dict(t.judged[winner].measures),
+        f"{story}\n\n**{REGISTERED_NAME} version {registered.version}**: {decision.reason}.",
     )
     return TrainingResult(
         REGISTERED_NAME,
@@ -327,134 +371,115 @@ def train_churn(
         training_id,
         run_ids,
         results,
-        WINNER,
+        winner,
         decision.promoted,
-        reason,
+        decision.reason,
         dates,
     )
 
 
-def _dates(split: CutoffSplit) -> dict[str, Any]:
-    return {
-        "train": [str(day) for day in split.train],
-        "calibration": [str(day) for day in split.calibration],
-        "test": str(split.test),
-    }
-
-
-def _shown_parameters(model: ChurnModel) -> dict[str, Any]:
-    training = model.card["training"]
-    return {
-        "rounds": training["rounds"],
-        "monotone": training["monotone"],
-        "calibration": model.card["calibration"]["method"],
-        "features": len(model.model_features),
-        **training["parameters"],
-    }
-
-
-def _log_groups(
-    run: Run,
-    snapshot: Snapshot,
-    churned: "pd.Series[float]",
-    p: "pd.Series[float]",
-    test: Any,
-) -> None:
-    """Measures of one-time buyers and of repeat buyers apart."""
-    once = snapshot.rfm["frequency"] == 0
-    for prefix, members in (("churn_one_time", once), ("churn_repeat", ~once)):
-        if members.any():
-            run.measure(metrics.churn_metrics(churned[members], p[members], prefix), test)
-
-
-def _log_pictures(run: Run, churned: "pd.Series[float]", p: "pd.Series[float]") -> None:
-    run.figure("calibration", figures.calibration(churned, p))
-    run.figure("gain_and_lift", figures.gain_and_lift(churned, p))
-    run.figure(
-        "deciles",
-        figures.deciles(
-            churned, p, title="Churn by decile of the score", what="churn rate", percent=True
-        ),
-    )
-    run.figure("scores", figures.scores(churned, p))
-    run.table("deciles", metrics.decile_table(churned, p))
-    run.table("calibration", metrics.reliability_table(churned, p))
-    at, gain = metrics.cumulative_gain(churned, p)
-    shares = [i / 20 for i in range(1, 21)]
-    found = pd.Series(gain, index=at)
-    grid = found.reindex(found.index.union(shares)).interpolate("index").loc[shares]
-    run.table(
-        "gain",
-        {"share_contacted": shares, "share_of_churners": grid, "lift": grid.to_numpy() / shares},
+def _register(
+    t: _Training,
+    tracking: Tracking,
+    run: Any,
+    tags: Mapping[str, Any],
+    dates: Mapping[str, Any],
+    training_id: str,
+    story: str,
+) -> Any:
+    until = str(t.model.card["trained_until"])
+    example = _example(t.model, t.panel.slices[t.plan.test].features)
+    return tracking.register(
+        run,
+        REGISTERED_NAME,
+        t.model,
+        signature=signature(example, t.model.predict(example), {"language": "en"}),
+        input_example=example,
+        card={"training_id": training_id, "trained_until": until, "cutoffs": dates},
+        tags={
+            **tags,
+            **{key: repr(value) for key, value in t.judged[t.choice.winner].measures.items()},
+            "training_id": training_id,
+            "candidate": t.choice.winner,
+            "trained_until": until,
+            "evaluation": "measures are those of the same recipe at the test cutoff, before the "
+            "final fit moved forward",
+        },
+        description=story,
     )
 
 
-def _by_cutoff(
-    panel: Panel,
-    split: CutoffSplit,
-    model: ChurnModel | None,
-    test_forecast: "pd.Series[float] | None" = None,
-) -> pd.DataFrame:
-    """Measures per cutoff and group; calibration cutoffs shaped the levels of LightGBM."""
-    rows = []
-    stages = [("calibration", c) for c in split.calibration] if model is not None else []
-    for stage, cutoff in [*stages, ("test", split.test)]:
-        if model is not None:
-            p = model.predict(panel.features[cutoff], reasons=False)["churn_probability"]
-        else:
-            assert test_forecast is not None
-            p = test_forecast
-        churned = panel.churned(cutoff)
-        once = panel.snapshots[cutoff].rfm["frequency"] == 0
-        for group, members in (("all", once | ~once), ("one_time", once), ("repeat", ~once)):
-            if members.any():
-                found = metrics.churn_metrics(churned[members], p[members])
-                rows.append(
-                    {
-                        "cutoff": str(cutoff),
-                        "stage": stage,
-                        "group": group,
-                        "customers": int(members.sum()),
-                        "churn_rate": float(churned[members].mean()),
-                        **{name.removeprefix("churn/"): value for name, value in found.items()},
-                    }
-                )
-    return pd.DataFrame(rows)
+def _hash(settings: ChurnSettings) -> str:
+    return catalogue_hash(extra_source=extra_source(settings.features))
 
 
-def _log_importance(run: Run, model: ChurnModel) -> None:
-    run.table("importance", model.importance())
-    groups = model.group_importance()
-    run.measure({f"importance/{group}": float(value) for group, value in groups.items()})
+def _dates(full: Rolling, some: Rolling, name: str, day: dt.date) -> dict[str, Any]:
+    return {
+        "train": [str(c) for c in full.fit(name, day).cutoffs],
+        "calibration": [str(c) for c in some.origins(day)],
+    }
+
+
+def _params(t: _Training, name: str, recipe: Recipe) -> dict[str, Any]:
+    settings = t.panel.settings
+    fitted = t.full.fit(name, t.plan.test)
+    calibration = t.some.calibration(name, t.plan.test)
+    described = fitted.scorer.description
+    return {
+        "horizon_days": settings.horizon_days,
+        "gap_days": settings.gap_days,
+        "eligibility": settings.eligibility,
+        "label": settings.label,
+        "effort": settings.effort,
+        "seed": t.seed,
+        "train_cutoffs": len(fitted.cutoffs),
+        "train_rows": fitted.rows,
+        "test_cutoff": str(t.plan.test),
+        "features": len(fitted.inputs.names),
+        "kind": recipe.kind,
+        "calibration": calibration.method,
+        "calibration_source": calibration.source,
+        **{f"offer_{k.removeprefix('offer_')}": v for k, v in vars(settings.offer).items()},
+        **({} if fitted.scorer.rounds is None else {"rounds": fitted.scorer.rounds}),
+        **({"monotone": described["monotone"]} if "monotone" in described else {}),
+        **described.get("settings", {}),
+    }
 
 
 def _example(model: ChurnModel, features: pd.DataFrame) -> pd.DataFrame:
-    """Medians and lower quartiles of all customers: nobody's row."""
-    inputs = features[model.feature_names]
-    return inputs.quantile([0.5, 0.25]).fillna(0.0).reset_index(drop=True).astype("float64")
+    """Medians and lower quartiles of all customers, and the commonest category: nobody's row."""
+    columns = {}
+    for name in model.feature_names:
+        column = features[name]
+        if name in model.text_columns:
+            columns[name] = [_commonest(column)] * 2
+        else:
+            columns[name] = np.nan_to_num(
+                column.astype("float64").quantile([0.5, 0.25]).to_numpy(), nan=0.0
+            ).tolist()
+    return pd.DataFrame(columns)
 
 
-def _signature(model: ChurnModel, features: pd.DataFrame) -> Any:
-    example = _example(model, features)
-    return signature(example, model.predict(example))
+def _commonest(column: "pd.Series[Any]") -> str:
+    counts = column.value_counts()
+    return str(counts.index[0]) if len(counts) else ""
 
 
-def _story(
-    split: CutoffSplit,
-    forward: CutoffSplit,
-    facts: Mapping[str, Any],
-    results: pd.DataFrame,
-    best: str,
-) -> str:
+def _story(t: _Training, test: Holdout, results: pd.DataFrame, dates: Mapping[str, Any]) -> str:
     """What was done, in Markdown, for the page of a run or a version."""
+    facts, winner = test.facts, t.choice.winner
+    before, after = dates["evaluation"], dates["final"]
+    calibration = t.some.calibration(winner, t.plan.now)
+    interval = t.judged[winner].resampled.interval("churn/roc_auc")
     return (
         f"**Churn, out of time.** {facts['customers']:,} customers at the test cutoff "
-        f"{split.test}; {facts['churned']:,} of them bought nothing from {facts['label_start']} "
-        f"until {facts['label_end']}.\n\n"
-        f"{markdown_table(results, SHOWN)}\n\n"
-        f"Lowest Brier score: {best}. Trained on {len(split.train)} monthly cutoffs "
-        f"({split.train[0]} to {split.train[-1]}), calibrated on "
-        f"{', '.join(map(str, split.calibration))}. The registered model is the same recipe "
-        f"moved forward: trained on {forward.train[0]} to {forward.train[-1]}, calibrated on "
-        f"{', '.join(map(str, forward.calibration))}."
+        f"{facts['cutoff']}; {facts['churned']:,} of them bought nothing from "
+        f"{facts['label_start']} until {facts['label_end']}.\n\n"
+        f"{markdown_table(results, [name for name in SHOWN if name in results])}\n\n"
+        f"Chosen: **{winner}** ({t.choice.reason}), before the test, by this rule: {CHOICE_RULE}. "
+        f"Its ROC-AUC lies between {interval.low:.3f} and {interval.high:.3f} (95 %, customers "
+        f"resampled). Trained on {len(before['train'])} monthly cutoffs "
+        f"({before['train'][0]} to {before['train'][-1]}). The registered model is the same recipe "
+        f"moved forward: trained on {after['train'][0]} to {after['train'][-1]}; calibration: "
+        f"{calibration.reason}."
     )

@@ -8,8 +8,9 @@ The rule. The new version (the challenger) becomes the champion
 3. if everything the champion has seen, labels included, lies before the new test cutoff: then
    the champion is scored on the new test, and the challenger must have the lower measure.
 
-Otherwise the champion stays: a model that has seen part of the new test window cannot be
-judged on it, and an unfair comparison is worse than none. The measure is the Brier score for
+Otherwise the champion stays: a model that has seen part of the new test window, or may have
+(where the test has no date), cannot be judged on it, and an unfair comparison is worse than
+none. The measure is the Brier score for
 churn and the RMSE of value for CLV; lower is better, a draw keeps the champion.
 """
 
@@ -106,6 +107,16 @@ def _decide(
     if champion.tags.get("test_digest") == test.digest and recorded is not None:
         return _compare(measured, float(recorded), metric, "recorded", champion, label)
     until = champion.tags.get("trained_until")
+    if "cutoff" not in test.facts:
+        return Decision(
+            False,
+            f"the {label} stays: it was measured on another test, and this one has no date that "
+            "could tell whether it has seen these customers",
+            "not comparable",
+            measured,
+            None,
+            str(champion.version),
+        )
     cutoff = dt.date.fromisoformat(str(test.facts["cutoff"]))
     if until is None or dt.date.fromisoformat(until) > cutoff:
         seen = f"data until {until}" if until else "data up to an unknown day"

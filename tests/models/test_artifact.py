@@ -16,6 +16,7 @@ from models import artifact
 from models.base import ModelError, SavableModel
 from models.churn import ChurnModel
 from models.inputs import Feature
+from models.scorers import Recipe
 
 
 def panel(n, seed):
@@ -35,7 +36,11 @@ CATALOGUE = [
 
 
 def fit(**changes):
-    options = {"horizon_days": 90, "catalogue": CATALOGUE, "params": {"n_estimators": 25}}
+    options = {
+        "horizon_days": 90,
+        "catalogue": CATALOGUE,
+        "recipe": Recipe("lightgbm", params={"n_estimators": 25}),
+    }
     return ChurnModel.fit(*panel(1200, 1), *panel(1200, 2), **{**options, **changes})
 
 
@@ -79,7 +84,7 @@ def test_the_card_says_what_the_model_is(folder):
     assert set(card["files"]) == {
         "booster.txt",
         "calibrator.json",
-        "percentiles.json",
+        "inputs.json",
         "tiers.json",
     }
     # No customer is in it.
@@ -118,6 +123,10 @@ CORRUPTIONS = {
         "card.json: cannot be read",
     ),
     "future format": (edit_card(format_version=99), "format_version is 99"),
+    "earlier format": (
+        edit_card(format_version=1),
+        "format_version is 1, this program reads 2\n.*the version of regulars that saved it",
+    ),
     "unknown kind": (edit_card(kind="weather"), "unknown model kind 'weather'"),
     "no checksums": (edit_card(files=None), "'files' is not a table"),
     "path in a name": (edit_card(files={"../secret": "0"}), "not the plain name"),
@@ -155,7 +164,7 @@ def reseal(folder):
         ("booster.txt", ""),
         ("calibrator.json", "{}"),
         ("tiers.json", "nonsense"),
-        ("percentiles.json", "[]"),
+        ("inputs.json", "[]"),
     ],
 )
 def test_intact_files_that_make_no_model(folder, name, content):

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.base import ModelError
-from models.calibration import Calibrator, choose_calibrator, customer_folds
+from models.calibration import Calibrator, choose_calibrator, customer_folds, level_shift
 
 
 def simulated(n, seed, slope=1.0, shift=0.0, digits=6):
@@ -66,7 +66,7 @@ def test_isotonic_known_answer():
                                [1 / 6, 1 / 6, 0.5, 0.5, 0.5, 2 / 3, 5 / 6, 5 / 6])  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["identity", "platt", "beta", "isotonic"])
+@pytest.mark.parametrize("method", ["identity", "shift", "platt", "beta", "isotonic"])
 def test_every_calibrator_keeps_order_and_survives_json(method):
     score, y = simulated(300, 3)
     fitted = Calibrator.fit(method, score, y)
@@ -150,3 +150,60 @@ def test_all_rows_of_a_customer_fall_into_one_fold():
     who = np.array(["c", "a", "b", "a", "c", "d"])
     fold = customer_folds(who, 3)
     assert all(len(set(fold[who == name])) == 1 for name in who)
+
+
+def test_shift_moves_the_mean_to_the_rate():
+    score, y = simulated(5000, 20, 1.0, 0.7)
+    fitted = Calibrator.fit("shift", score, y)
+    assert fitted.parameters["b"] == pytest.approx(0.7, abs=0.1)
+    assert fitted(score).mean() == pytest.approx(smoothed(y).mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_shift_needs_only_one_outcome(outcome):
+    # Laplace's rule: 18 of 18 is a rate of 19 / 20.
+    p = Calibrator.fit("shift", np.zeros(18), np.full(18, outcome))([0.0])
+    assert p[0] == pytest.approx(19 / 20 if outcome else 1 / 20)
+
+
+def test_level_shift_with_scores_far_apart():
+    shift = level_shift([-700.0, 700.0, 0.0, 0.0], 0.5)
+    assert shift == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(ModelError, match="between 0 and 1"):
+        level_shift([0.0], 1.0)
+
+
+PARTS = [
+    Calibrator("identity", {}),
+    Calibrator("shift", {"b": -0.4}),
+    Calibrator("platt", {"a": 0.7, "b": 0.2}),
+    Calibrator("beta", {"a": 1.3, "b": 0.6, "c": -0.1}),
+    Calibrator("isotonic", {"score": [-2.0, 0.0, 1.0], "probability": [0.1, 0.3, 0.9]}),
+]
+
+
+@pytest.mark.parametrize("parts", [PARTS[:1], PARTS[:2], PARTS[1:3], PARTS, PARTS[3:4]])
+def test_mean_is_taken_in_log_odds_and_keeps_order(parts):
+    weights = np.arange(1.0, len(parts) + 1)
+    mean = Calibrator.mean(parts, weights)
+    grid = np.linspace(-40, 40, 2001)
+    expected = sum(w * part.log_odds(grid) for w, part in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(mean.log_odds(grid), expected / weights.sum(), atol=1e-12)
+    assert np.all(np.diff(mean(grid)) >= 0)
+    again = Calibrator.from_dict(json.loads(json.dumps(mean.to_dict())))
+    np.testing.assert_array_equal(again(grid), mean(grid))
+
+
+@pytest.mark.parametrize("calibrator", [*PARTS, Calibrator.mean(PARTS, [1, 1, 1, 1, 1])])
+def test_a_moved_calibrator_sees_moved_scores(calibrator):
+    grid = np.linspace(-5, 5, 101)
+    moved = calibrator.moved(0.3).moved(0.4)
+    np.testing.assert_allclose(moved(grid), calibrator(grid + 0.7), atol=1e-12)
+    again = Calibrator.from_dict(json.loads(json.dumps(moved.to_dict())))
+    np.testing.assert_array_equal(again(grid), moved(grid))
+
+
+@pytest.mark.parametrize("weights", [[], [1.0], [1.0, 0.0], [1.0, -1.0]])
+def test_mean_refuses_weights_that_are_none(weights):
+    with pytest.raises(ModelError, match="one positive weight"):
+        Calibrator.mean(PARTS[:2], weights)

@@ -10,9 +10,11 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 import features.catalogue
+from models import artifact
 from models.base import CHURN_COLUMNS, ModelError
-from models.churn import ChurnModel, boosting_rounds
+from models.churn import ChurnModel
 from models.inputs import Feature
+from models.scorers import Recipe
 from models.tiers import Tiers
 
 CATALOGUE = [
@@ -24,7 +26,7 @@ CATALOGUE = [
     Feature("spend_percentile", "spend", -1),
     Feature("month_sin", "season", seasonal=True),
 ]
-FAST = {"n_estimators": 40}
+FAST = Recipe("lightgbm", params={"n_estimators": 40})
 
 
 def panel(n, seed, level=0.0, cutoffs=3):
@@ -52,7 +54,7 @@ def panel(n, seed, level=0.0, cutoffs=3):
 
 
 def fitted(**changes):
-    options = {"horizon_days": 90, "catalogue": CATALOGUE, "params": FAST, **changes}
+    options = {"horizon_days": 90, "catalogue": CATALOGUE, "recipe": FAST, **changes}
     rows = options.pop("rows", 1500)
     level = options.pop("level", 0.0)
     return ChurnModel.fit(*panel(rows, 1, level), *panel(rows, 2, level), **options)
@@ -78,7 +80,7 @@ def test_whole_model_depends_on_the_rows_not_on_their_order_or_columns(model, cu
     order = np.random.default_rng(6).permutation(1500)
     again = ChurnModel.fit(
         X.iloc[order][X.columns[::-1]], y.iloc[order], cX.iloc[order[::-1]], cy.iloc[order[::-1]],
-        horizon_days=90, catalogue=CATALOGUE, params=FAST, num_threads=4,
+        horizon_days=90, catalogue=CATALOGUE, recipe=FAST, num_threads=4,
     )  # fmt: skip
     pd.testing.assert_frame_equal(
         again.predict(customers), model.predict(customers), check_exact=True
@@ -107,7 +109,7 @@ def test_predictions_have_the_agreed_shape(model, customers):
 
 
 def test_it_beats_the_rule_and_is_calibrated_on_new_customers():
-    model = fitted(rows=3000, params=None)
+    model = fitted(rows=3000, recipe=None)
     X, y = panel(6000, 9)
     p = model.predict(X, reasons=False)
     assert roc_auc_score(y, p["churn_probability"]) > roc_auc_score(y, X["days_since_last"]) + 0.02
@@ -117,7 +119,7 @@ def test_it_beats_the_rule_and_is_calibrated_on_new_customers():
 
 def test_calibration_takes_up_a_change_of_level():
     X, y = panel(2000, 1)
-    model = ChurnModel.fit(X, y, *panel(2000, 2, 1.5), horizon_days=90, params=FAST)
+    model = ChurnModel.fit(X, y, *panel(2000, 2, 1.5), horizon_days=90, recipe=FAST)
     new, outcome = panel(4000, 4, 1.5)
     assert model.card["calibration"]["method"] != "identity"
     assert model.predict(new)["churn_probability"].mean() == pytest.approx(outcome.mean(), abs=0.03)
@@ -232,7 +234,7 @@ def test_empty_constant_and_season_columns_are_dropped_and_named():
     calibration_X = calibration_X.assign(flag=1.0)
     model = ChurnModel.fit(
         X, y, calibration_X, calibration_y, horizon_days=30, catalogue=CATALOGUE,
-        train_cutoffs=cutoffs, params=FAST,
+        train_cutoffs=cutoffs, recipe=FAST,
     )  # fmt: skip
     assert set(model.card["dropped"]) == {"nothing", "same", "month_sin"}
     assert "less than a year" in model.card["dropped"]["month_sin"]
@@ -261,7 +263,7 @@ def test_spend_percentile_falls_back_to_a_narrower_window(customers):
     narrow = {"net_spend_365": "net_spend_90"}
     model = ChurnModel.fit(
         X.rename(columns=narrow).assign(net_spend_365=np.nan), y, cX.rename(columns=narrow), cy,
-        horizon_days=30, catalogue=CATALOGUE, params=FAST,
+        horizon_days=30, catalogue=CATALOGUE, recipe=FAST,
     )  # fmt: skip
     assert model.card["dropped"]["net_spend_365"] == "no value in training"
     model.predict(customers.rename(columns=narrow))
@@ -272,21 +274,6 @@ def test_columns_that_the_catalogue_does_not_know_are_groups_of_their_own():
     groups = {row["name"]: row["reason_group"] for row in model.card["features"]}
     assert groups["days_since_last"] == "lateness"
     assert groups["own_column"] == "own_column"
-
-
-# -- How many rounds ---------------------------------------------------------------------------
-
-
-def test_rounds_end_where_a_later_panel_learns_no_more():
-    later_X, later_y = panel(800, 2)
-    options = {"catalogue": CATALOGUE, "num_threads": 2}
-    assert boosting_rounds(*panel(800, 1), later_X, 1 - later_y, **options) < 10
-    assert boosting_rounds(*panel(800, 1), later_X, later_y, **options) > 50
-
-
-def test_a_model_is_never_stopped_by_what_calibrates_it():
-    model = fitted(rows=400, params={"n_estimators": 33, "early_stopping_rounds": 1})
-    assert model.card["training"]["rounds"] == 33
 
 
 # -- Extremes ---------------------------------------------------------------------------------
@@ -303,7 +290,7 @@ def test_rare_and_common_churn_train_without_weights(level, rows):
 
 
 def test_five_hundred_customers_are_enough():
-    model = fitted(rows=500, params=None)
+    model = fitted(rows=500, recipe=None)
     X, y = panel(3000, 7)
     assert roc_auc_score(y, model.predict(X, reasons=False)["churn_probability"]) > 0.65
 
@@ -312,7 +299,7 @@ def test_hardly_any_calibration_customer_of_one_outcome_is_stated():
     X, y = panel(500, 1)
     cX, _ = panel(200, 2)
     cy = pd.Series(np.r_[1.0, np.zeros(199)], index=cX.index)
-    model = ChurnModel.fit(X, y, cX, cy, horizon_days=30, params=FAST)
+    model = ChurnModel.fit(X, y, cX, cy, horizon_days=30, recipe=FAST)
     assert model.card["calibration"]["method"] == "identity"
     assert "only 1 calibration customers" in model.card["calibration"]["reason"]
 
@@ -347,7 +334,6 @@ def test_frames_that_cannot_be_scored(customers, spoil, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"params": {"class_weight": "balanced"}}, "no parameter class_weight"),
         (
             {"train_cutoffs": [date(2024, 3, 1)], "calibration_cutoffs": [date(2024, 5, 1)]},
             "ends on 2024-05-30, after the first calibration cutoff 2024-05-01",
@@ -371,4 +357,73 @@ def test_settings_that_cannot_be_meant(changes, message):
 )
 def test_panels_that_do_not_fit_together(change, message):
     with pytest.raises(ModelError, match=message):
-        ChurnModel.fit(*change(*panel(600, 1)), *panel(600, 2), horizon_days=30, params=FAST)
+        ChurnModel.fit(*change(*panel(600, 1)), *panel(600, 2), horizon_days=30, recipe=FAST)
+
+
+# -- Every kind of scorer, and categories ------------------------------------------------------
+
+RECIPES = {
+    "days_since_last": Recipe("days_since_last"),
+    "btyd": Recipe("btyd"),
+    "logistic": Recipe("logistic"),
+    "offset": Recipe("lightgbm", offset="probability_no_purchase", params={"n_estimators": 40}),
+    "blend": Recipe("blend", members=(FAST, Recipe("logistic"))),
+}
+
+
+def shop(n, seed):
+    """Customers with a channel and what a purchase model says of them."""
+    X, y = panel(n, seed)
+    rng = np.random.default_rng(seed)
+    X["channel"] = pd.array(rng.choice(["shop", "web", None], n), dtype="str")
+    X["probability_no_purchase"] = expit(X["days_since_last"] / 60 - 1 + rng.normal(0, 0.3, n))
+    y = y.where(X["channel"] != "shop", np.maximum(y, rng.random(n) < 0.6)).astype(float)
+    return X, y
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_scorer_is_explained_saved_and_served_alike(recipe, tmp_path):
+    catalogue = [*CATALOGUE, Feature("channel", "channel", kind="category")]
+    model = ChurnModel.fit(
+        *shop(900, 1), *shop(900, 2), horizon_days=90, recipe=recipe, catalogue=catalogue
+    )
+    customers, _ = shop(300, 3)
+    customers = customers.sort_index()
+    customers.iloc[0, customers.columns.get_loc("channel")] = "never seen"
+    assert model.text_columns == model.card["text_columns"] == ["channel"]
+    out = model.predict(customers)
+    assert (out.filter(like="reason") != "").any(axis=None)
+    np.testing.assert_allclose(
+        model.contributions(customers).sum(axis=1), model.raw_scores(customers), atol=1e-9
+    )
+    again = artifact.load(artifact.save(model, tmp_path / "model"))
+    pd.testing.assert_frame_equal(again.predict(customers), out, check_exact=True)
+    pd.testing.assert_frame_equal(again.explain(customers), model.explain(customers))
+    assert Recipe.from_dict(again.card["recipe"]) == recipe
+
+
+def test_reasons_in_another_language(model, customers):
+    english, chinese = model.predict(customers), model.predict(customers, language="zh")
+    numbers = [CHURN_COLUMNS[0], *CHURN_COLUMNS[1:4]]
+    pd.testing.assert_frame_equal(chinese[numbers], english[numbers])
+    said = english["reason_1"] != ""
+    assert (chinese.loc[said, "reason_1"] != english.loc[said, "reason_1"]).all()
+    with pytest.raises(ModelError, match="no texts in the language 'xx'"):
+        model.predict(customers, language="xx")
+
+
+def test_parts_learned_elsewhere_make_the_same_model(model, customers):
+    assembled = ChurnModel.assemble(
+        inputs=model.inputs,
+        scorer=model.scorer,
+        calibrator=model.calibrator,
+        interval=model.interval,
+        tiers=model.tiers,
+        horizon_days=90,
+        gap_days=0,
+        sample=model.inputs.matrix(panel(1500, 2)[0]),
+        card={"recipe": model.card["recipe"]},
+    )
+    pd.testing.assert_frame_equal(assembled.predict(customers), model.predict(customers))
+    pd.testing.assert_frame_equal(assembled.importance(), model.importance())
+    assert set(assembled.card) < set(model.card)

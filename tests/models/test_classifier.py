@@ -4,10 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models.base import ModelError
-from models.classifier import ChurnClassifier, canonical_order
+from models.classifier import ChurnClassifier
 
 
 def panel(n, seed):
@@ -22,7 +27,7 @@ def panel(n, seed):
     return X, pd.Series((rng.random(n) < expit(z)).astype(float))
 
 
-@parametrize_with_checks([ChurnClassifier(n_estimators=20)])
+@parametrize_with_checks([ChurnClassifier()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -80,9 +85,66 @@ def test_row_order_and_threads_change_no_byte(rows):
     assert len(texts) == 1
 
 
-def test_canonical_order_sees_through_zero_signs_and_kinds_of_nan():
-    strange = np.uint64(0x7FF8000000000001).view(np.float64)
-    X = np.array([[0.0, np.nan], [1.0, 2.0], [3.0, 4.0]])
-    same = np.array([[-0.0, strange], [1.0, 2.0], [3.0, 4.0]])
-    y = np.array([0.0, 1.0, 0.0])
-    assert canonical_order(X, y).tolist() == canonical_order(same, y).tolist()
+# -- Frames of pandas ------------------------------------------------------------------------
+
+
+def contracts(n, seed):
+    """Contracts with columns of every kind that tables have."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"months": rng.integers(1, 70, n)})
+    X["plan"] = pd.Categorical(rng.choice(["monthly", "yearly"], n))
+    X["payment"] = pd.Series(rng.choice(["card", "cheque", None], n), dtype="str")
+    X["region"] = rng.choice(["north", "south", "rare"], n, p=[0.5, 0.499, 0.001]).astype(object)
+    X["paperless"] = rng.random(n) < 0.5
+    X["calls"] = pd.array(np.where(rng.random(n) < 0.2, None, rng.poisson(2, n)), dtype="Int64")
+    z = 1.5 * (X["plan"] == "monthly") - X["months"] / 35 + (X["payment"] == "cheque")
+    return X, np.where(rng.random(n) < expit(z), "leaves", "stays")
+
+
+def test_frames_with_categories_flags_and_gaps():
+    X, y = contracts(1500, 1)
+    before = X.copy(deep=True)
+    classifier = ChurnClassifier().fit(X, y)
+    assert {place: set(levels) for place, levels in classifier.levels_.items()} == {
+        1: {"monthly", "yearly"},
+        2: {"card", "cheque"},
+        3: {"north", "south"},
+    }
+    new, outcome = contracts(1500, 2)
+    p = classifier.predict_proba(new)[:, list(classifier.classes_).index("leaves")]
+    assert roc_auc_score(outcome == "leaves", p) > 0.72
+    pd.testing.assert_frame_equal(X, before)
+
+
+def test_levels_are_frozen_whatever_the_type_of_a_later_column():
+    X, y = contracts(800, 1)
+    classifier = ChurnClassifier(n_estimators=50).fit(X, y)
+    some = X.head(40)
+    expected = classifier.predict_proba(some)
+    as_text = some.assign(plan=some["plan"].astype("str"))
+    reordered = some.assign(plan=some["plan"].cat.reorder_categories(["yearly", "monthly"]))
+    for same in (as_text, reordered, some.iloc[::-1].iloc[::-1]):
+        np.testing.assert_array_equal(classifier.predict_proba(same), expected)
+    unseen = some.assign(region="moon", plan=pd.Categorical(["weekly"] * 40))
+    assert np.isfinite(classifier.predict_proba(unseen)).all()
+
+
+def test_in_a_pipeline_under_cross_validation():
+    X, y = contracts(900, 1)
+    keep = ColumnTransformer([("keep", "passthrough", list(X.columns))]).set_output(
+        transform="pandas"
+    )
+    chain = make_pipeline(keep, ChurnClassifier(n_estimators=100))
+    scores = cross_val_score(chain, X, y, cv=3, scoring="roc_auc")
+    assert scores.mean() > 0.7
+    assert clone(chain).fit(X, y).predict(X).shape == (900,)
+
+
+@pytest.mark.parametrize(("level", "rows"), [(-6.5, 4000), (4.5, 1000), (0.0, 60)])
+def test_rare_common_and_few(level, rows):
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.choice(["x", "y"], rows)})
+    y = rng.random(rows) < expit(1.5 * X["a"] + level)
+    p = ChurnClassifier().fit(X, y).predict_proba(X)[:, 1]
+    assert p.mean() == pytest.approx(y.mean(), abs=0.01)
+    assert roc_auc_score(y, p) > 0.6

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
+from models.base import ModelError
 from models.venn_abers import MAX_KNOTS, VennAbers
 
 
@@ -78,3 +79,23 @@ def test_venn_abers_with_one_outcome_only():
     low, high = VennAbers.fit([0.0, 1.0, 2.0], [0, 0, 0])([1.5])
     assert low[0] == 0.0
     assert 0 < high[0] < 1
+
+
+def test_a_margin_widens_the_interval_to_the_ends_of_moved_scores():
+    score, y = simulated(500, 13)
+    narrow, wide = VennAbers.fit(score, y), VennAbers.fit(score, y, margin=0.4)
+    grid = np.linspace(-4, 4, 200)
+    low, high = wide(grid)
+    np.testing.assert_array_equal(low, narrow(grid - 0.4)[0])
+    np.testing.assert_array_equal(high, narrow(grid + 0.4)[1])
+    again = VennAbers.from_dict(json.loads(json.dumps(wide.to_dict())))
+    np.testing.assert_array_equal(again(grid), (low, high))
+    with pytest.raises(ModelError, match="margin"):
+        VennAbers.fit(score, y, margin=-1.0)
+
+
+def test_around_encloses_the_probability():
+    fitted = VennAbers.fit(*simulated(500, 14))
+    grid = np.linspace(-4, 4, 200)
+    low, high = fitted.around(grid, np.full(200, 0.5))
+    assert np.all((low <= 0.5) & (high >= 0.5))

@@ -33,3 +33,32 @@ def test_what_was_set_aside_is_counted_by_reason(shop, capsys):
     table = json.loads(capsys.readouterr().out)["quality"]["transactions"]
     assert table["quarantined"] == {"no_customer": 1}
     assert table["accepted"] + 1 == table["read"] == 61
+
+
+def test_the_label_is_looked_at_with_the_configured_horizon(shop, capsys):
+    with (shop / "regulars.toml").open("a", encoding="utf-8") as file:
+        file.write('[churn]\nhorizon_days = 30\ngap_days = 7\neligibility = "cadence"\n')
+    assert run(["check", "--json"]) == 0
+    label = json.loads(capsys.readouterr().out)["label"]
+    assert label["spec"] == {
+        "horizon_days": 30,
+        "gap_days": 7,
+        "eligibility": "cadence",
+        "slack": 0.5,
+    }
+    assert label["words"]
+    assert {"cutoffs", "d_curve", "sensitivity", "reactivation_rate"} <= set(label)
+    assert run(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "The label: no purchase in 30 days, 7 days after the cutoff" in said
+    assert all(line in said for line in label["words"])
+
+
+def test_the_picture_of_the_label_is_written_where_asked(shop, capsys):
+    assert run(["check", "--figures", "pictures/new", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)["figures"]
+    assert written == ["pictures/new/label.png"]
+    assert (shop / "pictures/new/label.png").read_bytes().startswith(b"\x89PNG")
+    (shop / "file").write_text("in the way")
+    assert run(["check", "--figures", "file/new"]) == 2
+    assert "cannot be made" in capsys.readouterr().err

@@ -45,6 +45,18 @@ def test_the_clv_model_can_be_told_of_columns_and_priors():
     assert settings.priors == {"mbg_nbd": {"r": (1.0, 0.5)}}
 
 
+def test_the_offer_has_the_defaults_of_the_literature():
+    said = parse_config("[decision]\nsave_rate = 0.1\nvalue = 80", WHERE).decision
+    assert (said.contact_cost, said.offer_cost, said.redemption) == (1.0, 10.0, 1.0)
+    assert (said.save_rate, said.value, said.use_acquisition_cost) == (0.1, 80.0, False)
+    assert parse_config("", WHERE).decision.value is None
+
+
+def test_a_file_with_features_lies_beside_the_configuration(tmp_path):
+    config = parse_config('[features]\nextra = "mine.py"', tmp_path / "regulars.toml")
+    assert config.features.extra == str(tmp_path / "mine.py")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -59,6 +71,10 @@ def test_the_clv_model_can_be_told_of_columns_and_priors():
         ("[churn]\nhorizon_days = 'x'", "churn.horizon_days"),
         ("[churn]\nhorizon_days = 0", "greater than or equal to 1"),
         ("[clv]\nmargin = 0.0", "clv.margin"),
+        ("[decision]\nsave_rate = 30", "less than or equal to 1"),
+        ("[decision]\noffer_costs = 3", "Did you mean offer_cost?"),
+        ("[decision]\nvalue = 0", "decision.value"),
+        ("[features]\nextras = 'f.py'", "Did you mean extra?"),
         ("[clv]\nsegments = 'x'", "Did you mean segment?"),
         ("[clv.covariates]\nrates = ['x']", "unknown key rates in [clv.covariates]"),
         ("[clv.priors.mbg_nbd]\nr = [1.0]", "clv.priors.mbg_nbd.r"),

@@ -20,13 +20,17 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
+import models
 import serving.pyfunc
 from models import artifact
 from models.calendar import Calendar
+from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
+from models.inputs import Feature
 from models.spend import GammaGamma
 from models.tiers import Tiers
 from serving.pyfunc import CLV_PARAMS, RegularsModel, import_source, source_digest
+from training.signature import signature
 
 ARTIFACT = '''
 """Reads any folder; knows which version it is."""
@@ -38,6 +42,7 @@ CARD = "card.json"
 
 class Model:
     kind = "churn"
+    text_columns = ()
 
     def predict(self, frame):
         if (frame["x"] < 0).any():
@@ -243,6 +248,40 @@ def test_the_settings_of_a_clv_prediction_can_be_changed(
     with pytest.raises(MlflowException, match="lost"):
         model.unwrap_python_model().predict(None, rfm, {"lost": 1.0})
     assert {*params, "cutoff", "quantiles"} == set(CLV_PARAMS)
+
+
+def test_churn_reads_categories_as_text_and_speaks_other_languages(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    days = rng.gamma(2.0, 40.0, 400).round() + 1
+    X = pd.DataFrame(
+        {"days_since_last": days, "channel": rng.choice(["shop", "web", None], 400)},
+        index=pd.Index(np.arange(400).astype(str), name="customer_id"),
+    )
+    y = pd.Series((rng.random(400) < 1 / (1 + np.exp(3 - days / 40))).astype(float), X.index)
+    model = ChurnModel.fit(
+        X, y, X, y, horizon_days=30, catalogue=[Feature("days_since_last", "lateness", 1)]
+    )
+    folder = tmp_path / "logged"
+    mlflow.pyfunc.save_model(
+        str(folder),
+        python_model=str(Path(serving.pyfunc.__file__)),
+        artifacts={
+            "model": str(artifact.save(model, tmp_path / "model")),
+            "code": str(Path(models.__file__).parent),
+        },
+        signature=signature(X[model.feature_names], model.predict(X), {"language": "en"}),
+        input_example=(X[model.feature_names].head(2), {"language": "en"}),
+        pip_requirements=["mlflow"],
+    )
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    some = X.assign(channel=X["channel"].replace("shop", "never seen"))
+    pd.testing.assert_frame_equal(loaded.predict(X), model.predict(X))
+    pd.testing.assert_frame_equal(loaded.predict(some), model.predict(some))
+    chinese = loaded.predict(X, params={"language": "zh"})
+    pd.testing.assert_frame_equal(chinese, model.predict(X, language="zh"))
+    assert not chinese["reason_1"].equals(model.predict(X)["reason_1"])
+    with pytest.raises(MlflowException, match="no texts in the language 'tlh'"):
+        loaded.predict(X, params={"language": "tlh"})
 
 
 def test_quantiles_are_asked_for_by_text(full_registry: Any, rfm: pd.DataFrame) -> None:

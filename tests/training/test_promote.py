@@ -106,3 +106,20 @@ def test_the_digest_is_of_customers_outcomes_and_windows():
     assert holdout("x", later, labels).digest != first.digest
     renamed = labels.rename(index={"a": "c"})
     assert holdout("x", window, renamed).digest != first.digest
+
+
+def test_a_test_without_a_date_is_no_ground_for_a_comparison(registry):
+    tracking, name, version = registry
+    _promote(tracking, version(trained_until="2020-01-01"), 0.2)
+    dateless = Holdout("churn_table", "b" * 32, {"customers": 10})
+    decision = promote(
+        tracking,
+        version(),
+        metric="churn/brier",
+        measured=0.1,
+        test=dateless,
+        score=lambda model: pytest.fail("must not score"),
+    )
+    assert (decision.promoted, decision.compared) == (False, "not comparable")
+    assert "no date" in decision.reason
+    assert str(tracking.alias(name, CHAMPION).version) == "1"

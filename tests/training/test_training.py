@@ -13,8 +13,9 @@ from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
 from models.ensemble import StackedLifetimeValue
 from models.hybrid import LearnedLifetimeValue
-from training.churn import CANDIDATES as CHURN_CANDIDATES
-from training.churn import ChurnSettings, train_churn
+from training.churn import train_churn
+from training.churn_panel import ChurnSettings
+from training.churn_recipes import QUICK
 from training.clv import ClvSettings, train_clv
 from training.clv_candidates import RULES
 from training.tracking import CHALLENGER, CHAMPION, Tracking
@@ -41,7 +42,7 @@ def test_one_flat_finished_run_a_candidate(result, runs):
     # The calendar needs a longer history than there is; the others could be fitted.
     models = ("mbg_nbd", "bg_nbd", "stack", "recalibrated")
     rules = [name for name in RULES if name != "last_year"]  # nor is there a year before
-    candidates = {"churn": CHURN_CANDIDATES, "clv": (*models, *rules)}[family]
+    candidates = {"churn": QUICK, "clv": (*models, *rules)}[family]
     assert set(runs) == set(candidates)
     for name, run in runs.items():
         tags = run.data.tags
@@ -63,7 +64,7 @@ def test_same_measures_pictures_and_tables_in_every_run(result, runs, store):
     for run in runs.values():
         names.append({m for m in run.data.metrics if m.startswith(shared)} - point)
         files.append(_artifacts(store[0].client, run.info.run_id) - {"promotion.json"})
-    files = [found - {"importance.json"} for found in files]
+    files = [found - {"tuning.json"} for found in files]
     assert all(found == names[0] for found in names)
     assert all(found == files[0] for found in files)
     assert any(name.endswith(".png") for name in files[0])
@@ -92,7 +93,7 @@ def test_the_version_says_where_it_comes_from(result, store):
     for tag in ("training_id", "trained_until", "cutoffs", "catalogue_hash", "data_fingerprint"):
         assert version.tags[tag]
     assert version.tags["promotion_rule"]
-    assert "Lowest" in version.description or "Taken" in version.description
+    assert "Chosen" in version.description or "Taken" in version.description
 
 
 def test_a_candidate_that_cannot_be_fitted_has_a_run_that_says_why(clv_result, store):
@@ -152,8 +153,8 @@ def test_no_customer_is_in_any_artifact(store, churn_result, clv_result):
 
 def test_churn_beats_nothing_less_than_chance(churn_result):
     table = churn_result.metrics
-    assert table.loc["lightgbm", "churn/roc_auc"] > 0.6
-    assert set(table.index) == set(CHURN_CANDIDATES)
+    assert table.loc["lightgbm_offset", "churn/roc_auc"] > 0.6
+    assert set(table.index) == set(QUICK)
 
 
 def test_clv_is_near_the_truth_of_its_own_kind(clv_result):
@@ -191,12 +192,12 @@ def test_the_result_is_json(result):
 
 
 def test_again_gives_the_same_measures_and_keeps_the_champion(
-    ledger, churn_result, store, monkeypatch
+    ledger, churn_settings, churn_result, store, monkeypatch
 ):
     tracking, _ = store
     parent = tracking.client.create_run(tracking.experiment_id)  # what `mlflow run` makes
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
-    again = train_churn(ledger, ChurnSettings(horizon_days=30), seed=1, tracking=tracking)
+    again = train_churn(ledger, churn_settings, seed=1, tracking=tracking)
     pd.testing.assert_frame_equal(again.metrics, churn_result.metrics)
     assert not again.promoted
     assert "stays" in again.reason

@@ -6,8 +6,9 @@ forecast. Grey: the reference.
 """
 
 from training.figures.backtest import backtest, coverage, predictive_check, tracking_by_cutoff
-from training.figures.churn import calibration, gain_and_lift, scores
+from training.figures.churn import calibration, gain_and_lift, levels, scores
 from training.figures.model import alive_matrix, posterior
+from training.figures.profit import profit_curve, stress
 from training.figures.style import pixels
 from training.figures.value import deciles, frequency, tracking
 
@@ -19,10 +20,13 @@ __all__ = [
     "deciles",
     "frequency",
     "gain_and_lift",
+    "levels",
     "pixels",
     "posterior",
     "predictive_check",
+    "profit_curve",
     "scores",
+    "stress",
     "tracking",
     "tracking_by_cutoff",
 ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -10,6 +11,7 @@ from training.figures.style import (
     CHURNED,
     FORECAST,
     FORECAST_LIGHT,
+    INK,
     MUTED,
     compact_axis,
     page,
@@ -19,7 +21,7 @@ from training.figures.style import (
     styled,
 )
 
-__all__ = ["calibration", "gain_and_lift", "scores"]
+__all__ = ["calibration", "gain_and_lift", "levels", "scores"]
 
 
 @styled
@@ -115,6 +117,57 @@ def gain_and_lift(
     right.xaxis.set_major_locator(MaxNLocator(4))
     left.xaxis.set_major_locator(MaxNLocator(4))
     percent_axis(right.xaxis)
+    return figure
+
+
+@styled
+def levels(table: pd.DataFrame, *, title: str = "The level, cutoff by cutoff") -> Figure:
+    """Mean forecast against the churn rate at each cutoff, one-time and repeat buyers apart.
+
+    Args:
+        table: One row a cutoff and group, with the columns cutoff, group, churn_rate and mean_p.
+        title: The headline.
+    """
+    figure = page(title, "mean churn probability, forecast at each cutoff, and what came")
+    axes = figure.subplots()
+    names = {"one_time": "bought once", "all": "all", "repeat": "bought again before"}
+    cutoffs = sorted(table["cutoff"].astype(str).unique())
+    for group, words in names.items():
+        rows = table[table["group"] == group].set_index("cutoff").reindex(cutoffs)
+        if rows["mean_p"].isna().all():
+            continue
+        at, main = np.arange(len(cutoffs)), group == "all"
+        axes.plot(
+            at,
+            rows["mean_p"],
+            color=FORECAST if main else FORECAST_LIGHT,
+            marker="o",
+            linewidth=2.2 if main else 1.4,
+            label="forecast" if main else None,
+        )
+        axes.plot(
+            at,
+            rows["churn_rate"],
+            color=INK if main else MUTED,
+            marker="o",
+            linestyle=(0, (4, 3)),
+            linewidth=1.8 if main else 1.2,
+            label="what came" if main else None,
+        )
+        axes.annotate(
+            words,
+            (at[-1], rows["churn_rate"].iloc[-1]),
+            xytext=(10, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10,
+            color=INK if main else MUTED,
+        )
+    axes.set_xticks(np.arange(len(cutoffs)), cutoffs)
+    axes.set_xlim(-0.3, len(cutoffs) - 1 + max(0.12 * len(cutoffs), 0.5))
+    axes.margins(y=0.15)
+    percent_axis(axes.yaxis)
+    axes.legend(loc="best")
     return figure
 
 

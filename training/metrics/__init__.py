@@ -8,11 +8,20 @@ A measure that is not defined for its input (one class only, nothing bought by a
 `nan`: callers leave it out rather than invent a value.
 
 Where to look: `ranking` (who comes first), `probability` (does 70 % mean 70 %), `profit` (what a
-campaign earns), `amount` (how many, how much), `distribution` (intervals and draws), and `named`,
-which puts together what a run logs.
+campaign earns), `policies` (against other campaigns), `amount` (how many, how much), `distribution`
+(intervals and draws), `named`, which puts together what a run logs, `bootstrap` (how sure each
+measure is), and `choice` (which forecast to take).
 """
 
 from training.metrics.amount import bias, mae, nmae, rmse
+from training.metrics.bootstrap import (
+    Difference,
+    Interval,
+    Resampled,
+    paired_difference,
+    resample,
+)
+from training.metrics.choice import Simplest, simplest_not_worse
 from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
 from training.metrics.named import (
     churn_metrics,
@@ -20,8 +29,16 @@ from training.metrics.named import (
     distribution_metrics,
     purchase_metrics,
 )
+from training.metrics.policies import campaign_policies, profit_curve, stress
 from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate, reliability_table
-from training.metrics.profit import ProfitMaximum, empc, mpc
+from training.metrics.profit import (
+    CampaignProfit,
+    ProfitMaximum,
+    campaign_profit,
+    customer_profit,
+    empc,
+    mpc,
+)
 from training.metrics.ranking import (
     correlation,
     cumulative_gain,
@@ -35,15 +52,23 @@ from training.metrics.ranking import (
 )
 
 __all__ = [
+    "CampaignProfit",
+    "Difference",
+    "Interval",
     "ProfitMaximum",
+    "Resampled",
+    "Simplest",
     "bias",
     "brier",
+    "campaign_policies",
+    "campaign_profit",
     "churn_metrics",
     "clv_metrics",
     "correlation",
     "coverage",
     "crps",
     "cumulative_gain",
+    "customer_profit",
     "decile_table",
     "distribution_metrics",
     "ece",
@@ -56,13 +81,18 @@ __all__ = [
     "mpc",
     "nmae",
     "normalised_gini",
+    "paired_difference",
     "pit_ks",
     "pr_auc",
+    "profit_curve",
     "purchase_metrics",
     "randomised_pit",
     "reliability_table",
+    "resample",
     "rmse",
     "roc_auc",
+    "simplest_not_worse",
     "spearman",
+    "stress",
     "top_share",
 ]

@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from models.decision import Offer
 from training.metrics.amount import bias, mae, nmae, rmse
 from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
 from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
-from training.metrics.profit import empc
+from training.metrics.profit import campaign_profit, empc
 from training.metrics.ranking import (
     correlation,
     lift_at,
@@ -20,18 +21,33 @@ from training.metrics.ranking import (
 __all__ = ["churn_metrics", "clv_metrics", "distribution_metrics", "purchase_metrics"]
 
 
-def churn_metrics(y: npt.ArrayLike, p: npt.ArrayLike, prefix: str = "churn") -> dict[str, float]:
+def churn_metrics(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    prefix: str = "churn",
+    value: npt.ArrayLike | None = None,
+    offer: Offer | None = None,
+) -> dict[str, float]:
     """All measures of a churn probability, under the names every run uses.
 
     Args:
         y: 1 where the customer made no purchase in the horizon.
         p: Forecast probability of that.
         prefix: First part of each name.
+        value: Money that the customer brings who stays; one for all, or one each.
+        offer: What is sent, and what it is believed to do; with it, `value` is needed.
 
     Returns:
         `<prefix>/roc_auc`, `pr_auc`, `brier`, `log_loss`, `ece`, `ece_mass`,
-        `mean_p_minus_rate`, `lift_at_10`, `empc`. Undefined ones are left out.
+        `mean_p_minus_rate`, `lift_at_10`, `empc`; with an offer, `expected_profit` and
+        `realised_profit`, in money per customer of the base. `empc` has the costs and the value
+        of the literature, so that it compares between shops. Undefined ones are left out.
+
+    Raises:
+        ValueError: An offer without values, or the other way round.
     """
+    if (offer is None) != (value is None):
+        raise ValueError("expected an offer and values, or neither")
     found = {
         "roc_auc": roc_auc(y, p),
         "pr_auc": pr_auc(y, p),
@@ -43,7 +59,11 @@ def churn_metrics(y: npt.ArrayLike, p: npt.ArrayLike, prefix: str = "churn") -> 
         "lift_at_10": lift_at(y, p),
         "empc": empc(y, p).profit,
     }
-    return {f"{prefix}/{name}": value for name, value in found.items() if np.isfinite(value)}
+    if offer is not None and value is not None:
+        campaign = campaign_profit(y, p, value, offer)
+        found["expected_profit"] = campaign.expected
+        found["realised_profit"] = campaign.realised
+    return {f"{prefix}/{name}": each for name, each in found.items() if np.isfinite(each)}
 
 
 def purchase_metrics(

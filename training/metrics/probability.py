@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from training.metrics.inputs import Array, probabilities
 
-__all__ = ["brier", "ece", "log_loss", "mean_p_minus_rate", "reliability_table"]
+__all__ = ["bins_of", "brier", "ece", "log_loss", "mean_p_minus_rate", "reliability_table"]
 
 
 def brier(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
@@ -42,7 +42,7 @@ def mean_p_minus_rate(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
     return float(forecast.mean() - actual.mean())
 
 
-def _bins(forecast: Array, bins: int, kind: Literal["width", "mass"]) -> npt.NDArray[np.int64]:
+def bins_of(forecast: Array, bins: int, kind: Literal["width", "mass"]) -> npt.NDArray[np.int64]:
     """Bin of each forecast, 0 to bins - 1."""
     if bins < 1:
         raise ValueError(f"expected at least one bin, got {bins}")
@@ -66,7 +66,7 @@ def ece(
     cuts the customers into groups of one size (forecasts that are equal stay together).
     """
     actual, forecast = probabilities(y, p)
-    place = _bins(forecast, bins, kind)
+    place = bins_of(forecast, bins, kind)
     return float(np.abs(np.bincount(place, weights=forecast - actual)).sum() / actual.size)
 
 
@@ -78,7 +78,7 @@ def reliability_table(y: npt.ArrayLike, p: npt.ArrayLike, bins: int = 10) -> dic
         Wilson 95 % interval of the churn rate (Wilson 1927). Empty bins are left out.
     """
     actual, forecast = probabilities(y, p)
-    place = _bins(forecast, bins, "mass")
+    place = bins_of(forecast, bins, "mass")
     customers = np.bincount(place, minlength=bins).astype(np.float64)
     kept = customers > 0
     customers = customers[kept]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.decision import Offer
 from training import metrics
 
 
@@ -32,6 +33,19 @@ def test_names_every_run_uses(churn, value):
     assert names == {f"{prefix}/{n}" for prefix in ("clv", "purchases") for n in measures}
 
 
+def test_money_comes_with_an_offer(churn):
+    y, p = churn
+    without = metrics.churn_metrics(y, p)
+    found = metrics.churn_metrics(y, p, value=200.0, offer=Offer())
+    assert set(found) - set(without) == {"churn/expected_profit", "churn/realised_profit"}
+    tenfold = Offer(contact_cost=10.0, offer_cost=100.0)
+    scaled = metrics.churn_metrics(y, p, value=2000.0, offer=tenfold)
+    for name in ("churn/expected_profit", "churn/realised_profit"):
+        assert scaled[name] == pytest.approx(10 * found[name])
+    with pytest.raises(ValueError, match="or neither"):
+        metrics.churn_metrics(y, p, offer=Offer())
+
+
 def test_order_of_rows_changes_nothing(churn):
     y, p = churn
     order = np.random.default_rng(0).permutation(y.size)
@@ -43,7 +57,7 @@ def test_undefined_measures_are_left_out_not_invented():
     assert np.isnan(metrics.roc_auc([1, 1], [0.2, 0.4]))
     found = metrics.churn_metrics([0, 0], [0.2, 0.4])
     assert set(found) == {
-        f"churn/{n}" for n in ("brier", "log_loss", "ece", "ece_mass", "mean_p_minus_rate")
+        f"churn/{n}" for n in ("brier", "log_loss", "ece", "ece_mass", "mean_p_minus_rate", "empc")
     }
     assert set(metrics.clv_metrics([0.0, 0.0], [1.0, 2.0])) == {"clv/mae", "clv/rmse"}
 
