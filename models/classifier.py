@@ -33,7 +33,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_estimators: Boosting rounds; the most that may be used when `fit` gets a validation
             frame. None: by the number of rows (`booster.default_parameters`), four times as
             many with validation.
-        learning_rate: Shrinkage of each round.
+        learning_rate: Shrinkage of each round. None: by the number of rows.
         num_leaves: Leaves of a tree. None: by the number of rows.
         min_data_in_leaf: Rows in a leaf. None: by the number of rows.
         lambda_l2: L2 penalty on leaf values.
@@ -67,7 +67,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         n_estimators: int | None = None,
-        learning_rate: float = 0.03,
+        learning_rate: float | None = None,
         num_leaves: int | None = None,
         min_data_in_leaf: int | None = None,
         lambda_l2: float = 2.0,

@@ -47,7 +47,7 @@ from training.churn_pictures import (
     log_judged,
     measures_by_cutoff,
 )
-from training.churn_recipes import TUNED, candidates, tuned
+from training.churn_recipes import P_NONE, TUNED, candidates, tuned
 from training.churn_rolling import Rolling
 from training.churn_tuning import Budget, Tuned, tune
 from training.dataset import Holdout, holdout
@@ -147,9 +147,10 @@ def train_churn(
     for problem in gate_problems(ledger, settings.spec):
         note(problem.words)
     panel = churn_panel(ledger, settings, [*plan.cutoffs, plan.now])
-    names = candidates(
-        settings.effort, settings.candidates, panel.slices[plan.now].features.columns
-    )
+    known = set(map(str, panel.slices[plan.now].features.columns))
+    if settings.label == "subscriptions":
+        known -= {"days_since_last", P_NONE}  # rules about purchases do not foretell contracts
+    names = candidates(settings.effort, settings.candidates, known)
     found = tune_candidates(names, panel, plan.test, settings, seed)
     recipes = tuned(names, {name: each.recipe for name, each in found.items()})
 
@@ -271,8 +272,7 @@ def fit_all(
     needed = sorted({*days, *(c for day in days for c in rolling.origins(day))})
     with task("Fitting churn candidates", total=len(needed)) as progress:
         for day in needed:
-            for name in names:
-                rolling.scores(name, day)
+            rolling.score_all(names, day)
             progress.advance()
 
 

@@ -8,9 +8,10 @@ from models.btyd.features import BTYD_FEATURES
 from models.scorers import Recipe
 from training.churn_panel import Effort
 
-__all__ = ["AS_THEY_ARE", "CANDIDATES", "QUICK", "TUNED", "candidates", "tuned"]
+__all__ = ["AS_THEY_ARE", "CANDIDATES", "P_NONE", "QUICK", "TUNED", "candidates", "tuned"]
 
 P_NONE = "probability_no_purchase"
+"""Feature with the purchase model's forecast."""
 
 _OFFSET = Recipe("lightgbm", offset=P_NONE)
 
