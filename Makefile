@@ -49,6 +49,8 @@ bench: setup ## Measure speed against named peers (installs them into .venv-benc
 	.venv-bench/bin/python benchmarks/bench_features.py
 	.venv-bench/bin/python benchmarks/bench_inference.py
 	.venv-bench/bin/python benchmarks/bench_scoring.py
+	.venv-bench/bin/python benchmarks/bench_panel.py
+	.venv-bench/bin/python benchmarks/bench_churn.py
 
 lock: setup ## Pin the whole environment again, with hashes and without index addresses
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

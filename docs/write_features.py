@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from features.catalogue import CATALOGUE, REASON_GROUPS
+from features.contracts import FEATURES as CONTRACTS
 
 INTRO = """\
 # Features
@@ -29,7 +30,7 @@ def page() -> str:
     """The whole page as Markdown."""
     parts = [INTRO]
     for group, about in REASON_GROUPS.items():
-        features = [feature for feature in CATALOGUE if feature.reason_group == group]
+        features = [row for row in (*CATALOGUE, *CONTRACTS) if row.reason_group == group]
         if not features:
             continue
         parts.append(f"\n## {group.capitalize()}: {about}\n")

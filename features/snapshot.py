@@ -181,7 +181,8 @@ def build_snapshot(
     if named:
         query = with_profile(query, ledger, window, named)
     if extra is None:
-        table = query.to_pyarrow()
+        # Straight on the engine: Ibis would translate this long query a second time.
+        table = ledger.con.con.sql(ledger.con.compile(query)).to_arrow_table()
     else:
         query = query.left_join(part, "customer_id").drop("customer_id_right")
         table = extra.run(query, part)

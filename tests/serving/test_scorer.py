@@ -199,7 +199,7 @@ def test_a_model_with_another_catalogue_is_refused_with_the_difference(
     churn, clv = registered
     names = [*churn.card["feature_names"], "moon_phase"]
     other = replace(churn, card={**churn.card, "catalogue_hash": "0", "feature_names": names})
-    with pytest.raises(InputError, match=r"no longer exist: moon_phase\."):
+    with pytest.raises(InputError, match=r"not in the catalogue: moon_phase\."):
         score(ledger, None, other, clv)
     other = replace(churn, card={**churn.card, "catalogue_hash": "0"})
     with pytest.raises(InputError, match="definition of at least one feature has changed"):
