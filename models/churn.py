@@ -253,8 +253,9 @@ class ChurnModel:
             * churn_probability: calibrated probability of no purchase in the horizon.
             * churn_low, churn_high: what calibration would say if this customer were added to
               it as one who stayed, and as one who churned (`VennAbers`), and always around the
-              probability. Wide means that few calibration customers had such a score. It is
-              not a range for what this one customer will do.
+              probability; wider by as much as the level was usually off at earlier cutoffs.
+              Wide means that few calibration customers had such a score. It is not a range for
+              what this one customer will do.
             * risk_tier: low, medium or high, by cut points frozen at training.
             * reason_1, reason_2, reason_3: the strongest reasons for more risk or, when the
               tier is low or nothing raises it, for less ("Good sign: ..."); empty where fewer
@@ -269,14 +270,14 @@ class ChurnModel:
             X = self.inputs.matrix(block)
             raw = self.scorer.raw(X)
             probability = self.calibrator(raw)
-            low, high = self.interval(raw)
+            low, high = self.interval.around(raw, probability)
             tier = self.tiers.assign(probability)
             nothing = np.full((len(X), len(REASON_COLUMNS)), "", dtype=object)
             said = self._reasons(block, X, tier, language).text if reasons else nothing
             numbers = {
                 CHURN_PROBABILITY: probability,
-                CHURN_LOW: np.minimum(low, probability),
-                CHURN_HIGH: np.maximum(high, probability),
+                CHURN_LOW: low,
+                CHURN_HIGH: high,
             }
             words = zip((RISK_TIER, *REASON_COLUMNS), (tier, *said.T), strict=True)
             return pd.DataFrame(numbers | {k: pd.array(v, dtype="str") for k, v in words})

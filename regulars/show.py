@@ -221,6 +221,7 @@ def show_training(result: "TrainingResult") -> None:
         [[str(name), *row] for name, *row in measured[shown].itertuples()],
     )
     state = "champion" if result.promoted else "challenger"
+    console.say(f"Chosen: {result.winner}")
     console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
 
 

@@ -36,12 +36,13 @@ SIGNIFICANT = 0.05
 """Level of the one-sided tests."""
 
 MARGIN = 0.01
-"""Brier scores that are this part of the lowest above it, or less, are as good."""
+"""Brier scores that are this part of the lowest above it, or less, are as good; so are profits
+that are this part of the highest below it, however sure it is that they are lower."""
 
 RULE = (
-    "the simplest candidate that neither earns significantly less than the one with the highest "
-    "realised profit (one-sided, 5 %, customers resampled) nor, among those, has a Brier score "
-    "that is significantly higher than the lowest, or more than 1 % higher"
+    "the simplest candidate that neither earns significantly less, and over 1 % less, than the one "
+    "with the highest realised profit (one-sided, 5 %, customers resampled) nor, among those, has "
+    "a Brier score that is significantly higher than the lowest, or more than 1 % higher"
 )
 
 
@@ -109,7 +110,8 @@ def simplest_not_worse(
 
     richest = int(np.argmax(profit))
     money = _behind(-profit, -drawn[:, :n], richest)
-    earning = [i for i in range(n) if not _significant(money[i])]
+    enough = MARGIN * abs(float(profit[richest]))
+    earning = [i for i in range(n) if money[i].value <= enough or not _significant(money[i])]
     sharpest = min(earning, key=lambda i: brier[i])
     score = _behind(brier, drawn[:, n:], sharpest)
     close = MARGIN * float(brier[sharpest])
@@ -154,10 +156,13 @@ def _significant(behind: Difference) -> bool:
 
 def _reason(names: list[str], winner: int, good: list[int], table: pd.DataFrame) -> str:
     if len(names) == 1:
-        return f"{names[0]} is the only candidate"
-    simpler = [f"{row.candidate} {row.verdict}" for row in table[:winner].itertuples()]
+        return "the only candidate"
+    simpler = [str(row.candidate) for row in table[:winner].itertuples()]
     if simpler:
-        return f"{names[winner]} is the simplest that is as good as the best: {'; '.join(simpler)}"
+        return (
+            f"the simplest that is as good as the best; {', '.join(simpler)} "
+            f"{'is' if len(simpler) == 1 else 'are'} not"
+        )
     if len(good) == 1:
-        return f"{names[winner]} is better than all others, and simpler"
-    return f"{names[winner]} is the simplest, and no other is clearly better"
+        return "better than all others, and simpler"
+    return "the simplest, and no other is clearly better"

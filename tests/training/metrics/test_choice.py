@@ -93,7 +93,21 @@ def test_the_table_says_how_far_and_how_sure():
         assert rows.loc["model", f"{part}_behind"] == 0.0
         assert np.isnan(rows.loc["model", f"{part}_p"])
     assert found.winner == "model"
-    assert "rule earns significantly less than model" in found.reason
+    assert "earns significantly less than model" in rows.loc["rule", "verdict"]
+    assert found.reason.endswith("rule is not")
+
+
+def test_a_profit_that_is_surely_but_hardly_lower_is_as_good():
+    rng = np.random.default_rng(6)
+    y, value, (p,) = shop(rng, 20_000, 0.3, value=3000.0)
+    # Nearly everyone is worth a contact: all lists earn nearly the same, and who is sharper wins.
+    dull = np.clip(p, 0.02, None) * 0.5 + 0.5 * y.mean()
+    found = metrics.simplest_not_worse(y, {"dull": dull, "sharp": p}, value, Offer())
+    rows = found.table.set_index("candidate")
+    best = rows["realised_profit"].max()
+    assert (rows["profit_behind"] < 0.01 * best).all()
+    assert not rows["verdict"].str.contains("earns").any()
+    assert found.winner == "sharp"
 
 
 def test_order_of_rows_changes_nothing():
@@ -114,6 +128,6 @@ def test_order_of_rows_changes_nothing():
 
 def test_one_candidate_wins_and_none_is_refused():
     found = metrics.simplest_not_worse([1.0, 0.0], {"only": [0.6, 0.2]}, 100.0, Offer())
-    assert (found.winner, found.reason) == ("only", "only is the only candidate")
+    assert (found.winner, found.reason) == ("only", "the only candidate")
     with pytest.raises(ValueError, match="at least one candidate"):
         metrics.simplest_not_worse([1.0], {}, 100.0, Offer())
