@@ -183,6 +183,7 @@ def build_snapshot(
     if extra is None:
         # Straight on the engine: Ibis would translate this long query a second time.
         table = ledger.con.con.sql(ledger.con.compile(query)).to_arrow_table()
+        table = table.cast(query.schema().to_pyarrow())
     else:
         query = query.left_join(part, "customer_id").drop("customer_id_right")
         table = extra.run(query, part)

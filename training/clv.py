@@ -30,6 +30,7 @@ from models.base import ModelError
 from models.spend import FIRST_VALUE
 from models.tiers import Tiers
 from training import metrics
+from training.closing import close_training
 from training.clv_backtest import ClvBacktest, backtest_clv, backtest_figures
 from training.clv_candidates import (
     RULES,
@@ -46,7 +47,6 @@ from training.clv_fitting import ClvSettings, Fitting, Fittings
 from training.clv_holdout import holdout_window, rolling_windows, weekly_purchases
 from training.clv_pictures import log_diagnostics, log_pictures
 from training.dataset import Holdout, holdout
-from training.promote import RULE, promote
 from training.result import TrainingResult
 from training.run import Run
 from training.signature import signature
@@ -180,34 +180,23 @@ def train_clv(
         )
         return metrics.rmse(fitting.history.labels["future_spend"], predicted["expected_spend"])
 
-    decision = promote(
+    remark = ""
+    if measured[BASELINE].found["clv/rmse"] <= measured[winner].found["clv/rmse"]:
+        remark = "; mind that the past rate had the lower RMSE of value on this holdout"
+        note("The past rate did better than the models on the holdout (RMSE of value).")
+    return close_training(
         tracking,
         registered,
         metric="clv/rmse",
-        measured=measured[winner].found["clv/rmse"],
         test=test,
         score=score,
-    )
-    reason = decision.reason
-    if measured[BASELINE].found["clv/rmse"] <= measured[winner].found["clv/rmse"]:
-        reason += "; mind that the past rate had the lower RMSE of value on this holdout"
-        note("The past rate did better than the models on the holdout (RMSE of value).")
-    tracking.explain(run_ids[winner], decision.promoted, reason, RULE.format(metric="clv/rmse"))
-    tracking.summarise(
-        {"training_id": training_id},
-        measured[winner].found,
-        f"{story}\n\n**{REGISTERED_NAME} version {registered.version}**: {reason}.",
-    )
-    return TrainingResult(
-        REGISTERED_NAME,
-        str(registered.version),
-        training_id,
-        run_ids,
-        results,
-        winner,
-        decision.promoted,
-        reason,
-        dates,
+        training_id=training_id,
+        run_ids=run_ids,
+        results=results,
+        winner=winner,
+        story=story,
+        dates=dates,
+        remark=remark,
     )
 
 

@@ -33,8 +33,8 @@ from models.decision import Offer
 from models.scorers import Recipe
 from training import figures, metrics
 from training.churn_pictures import intervals
+from training.closing import close_training
 from training.dataset import Holdout
-from training.promote import RULE, promote
 from training.result import TrainingResult
 from training.run import Run
 from training.signature import signature
@@ -267,33 +267,18 @@ def _log(t: _Training, name: str, tracking: Tracking) -> TrainingResult:
         predicted = champion.predict(t.table.features, reasons=False)
         return metrics.brier(t.y, predicted["churn_probability"])
 
-    decision = promote(
+    return close_training(
         tracking,
         registered,
         metric="churn/brier",
-        measured=t.measures[winner]["churn/brier"],
         test=test,
         score=score,
-    )
-    rule = RULE.format(metric="churn/brier")
-    tracking.explain(run_ids[winner], decision.promoted, decision.reason, rule)
-    for run_id in run_ids.values():
-        tracking.client.set_tag(run_id, "winner", winner)
-    tracking.summarise(
-        {"training_id": training_id},
-        t.measures[winner],
-        f"{story}\n\n**{name} version {registered.version}**: {decision.reason}.",
-    )
-    return TrainingResult(
-        name,
-        str(registered.version),
-        training_id,
-        run_ids,
-        results,
-        winner,
-        decision.promoted,
-        decision.reason,
-        dates,
+        training_id=training_id,
+        run_ids=run_ids,
+        results=results,
+        winner=winner,
+        story=story,
+        dates=dates,
     )
 
 

@@ -1,0 +1,238 @@
+"""What a churn training writes to MLflow: a run a candidate, a registered version, and why."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.ledger import Ledger
+from features.progress import task
+from models.churn import ChurnModel
+from models.scorers import Recipe
+from training import metrics
+from training.churn_model import assemble, features_hash
+from training.churn_panel import Panel
+from training.churn_pictures import Judged, log_importance, log_judged
+from training.churn_rolling import Rolling
+from training.churn_tuning import Tuned
+from training.closing import close_training
+from training.dataset import Holdout, holdout
+from training.metrics.choice import RULE as CHOICE_RULE
+from training.metrics.choice import Simplest
+from training.result import TrainingResult
+from training.signature import signature
+from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
+
+__all__ = ["REGISTERED_NAME", "Plan", "Training", "log_training"]
+
+REGISTERED_NAME = "regulars-churn"
+SHOWN = (
+    "churn/roc_auc",
+    "churn/brier",
+    "churn/ece",
+    "churn/mean_p_minus_rate",
+    "churn/lift_at_10",
+    "churn/realised_profit",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cutoffs of a training.
+
+    Attributes:
+        cutoffs: All closed monthly cutoffs.
+        test: The last of them.
+        now: The day after the data.
+    """
+
+    cutoffs: list[dt.date]
+    test: dt.date
+    now: dt.date
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that is written down."""
+
+    panel: Panel
+    plan: Plan
+    some: Rolling
+    full: Rolling
+    recipes: Mapping[str, Recipe]
+    tuning: Mapping[str, Tuned]
+    choice: Simplest
+    judged: Mapping[str, Judged]
+    model: ChurnModel
+    seed: int
+
+
+def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingResult:
+    """Log one run a candidate, register the chosen model, and decide about the champion."""
+    settings, test_slice = t.panel.settings, t.panel.slices[t.plan.test]
+    training_id, winner = new_training_id(), t.choice.winner
+    keep = test_slice.eligible
+    assert test_slice.labels is not None
+    test = holdout("churn_test", test_slice.window, test_slice.labels[keep])
+    dates = {
+        "evaluation": _dates(t.full, t.some, winner, t.plan.test) | {"test": str(t.plan.test)},
+        "final": _dates(t.full, t.some, winner, t.plan.now) | {"test": None},
+    }
+    results = pd.DataFrame({name: each.measures for name, each in t.judged.items()}).T
+    results.index.name = "candidate"
+    story = _story(t, test, results, dates)
+    tags = {
+        "test_cutoff": str(t.plan.test),
+        "test_digest": test.digest,
+        "cutoffs": dates,
+        "catalogue_hash": features_hash(settings),
+        "data_fingerprint": ledger.fingerprint,
+        "label": settings.spec.to_dict() | {"of": settings.label},
+        "seed": t.seed,
+        "regulars_version": regulars_version(),
+    }
+    run_ids: dict[str, str] = {}
+    registered = None
+    with task("Logging to MLflow", total=len(t.recipes)) as progress:
+        for name, recipe in t.recipes.items():
+            params = _params(t, name, recipe)
+            with tracking.run(
+                name, family="churn", training_id=training_id, tags=tags, params=params
+            ) as run:
+                run_ids[name] = run.run_id
+                if name == winner:
+                    registered = _register(t, tracking, run, tags, dates, training_id, story)
+                run.uses(test, "test")
+                log_judged(run, t.judged[name], test, settings, t.seed)
+                log_importance(run, assemble(name, t.some, t.full, t.plan.test, t.seed))
+                run.table("calibration_choice", t.some.calibration(name, t.plan.test).evidence)
+                run.table("choice", t.choice.table)
+                if name in t.tuning:
+                    run.table("tuning", t.tuning[name].trials)
+                run.describe(story)
+            progress.advance()
+    assert registered is not None
+
+    def score(champion: Any) -> float:
+        predicted = champion.predict(test_slice.features[keep], reasons=False)
+        return metrics.brier(test_slice.churned[keep], predicted["churn_probability"])
+
+    return close_training(
+        tracking,
+        registered,
+        metric="churn/brier",
+        test=test,
+        score=score,
+        training_id=training_id,
+        run_ids=run_ids,
+        results=results,
+        winner=winner,
+        story=story,
+        dates=dates,
+    )
+
+
+def _register(
+    t: Training,
+    tracking: Tracking,
+    run: Any,
+    tags: Mapping[str, Any],
+    dates: Mapping[str, Any],
+    training_id: str,
+    story: str,
+) -> Any:
+    until = str(t.model.card["trained_until"])
+    example = _example(t.model, t.panel.slices[t.plan.test].features)
+    return tracking.register(
+        run,
+        REGISTERED_NAME,
+        t.model,
+        signature=signature(example, t.model.predict(example), {"language": "en"}),
+        input_example=example,
+        card={"training_id": training_id, "trained_until": until, "cutoffs": dates},
+        tags={
+            **tags,
+            **{key: repr(value) for key, value in t.judged[t.choice.winner].measures.items()},
+            "training_id": training_id,
+            "candidate": t.choice.winner,
+            "trained_until": until,
+            "evaluation": "measures are those of the same recipe at the test cutoff, before the "
+            "final fit moved forward",
+        },
+        description=story,
+    )
+
+
+def _dates(full: Rolling, some: Rolling, name: str, day: dt.date) -> dict[str, Any]:
+    return {
+        "train": [str(c) for c in full.fit(name, day).cutoffs],
+        "calibration": [str(c) for c in some.origins(day)],
+    }
+
+
+def _params(t: Training, name: str, recipe: Recipe) -> dict[str, Any]:
+    settings = t.panel.settings
+    fitted = t.full.fit(name, t.plan.test)
+    calibration = t.some.calibration(name, t.plan.test)
+    described = fitted.scorer.description
+    return {
+        "horizon_days": settings.horizon_days,
+        "gap_days": settings.gap_days,
+        "eligibility": settings.eligibility,
+        "label": settings.label,
+        "effort": settings.effort,
+        "seed": t.seed,
+        "train_cutoffs": len(fitted.cutoffs),
+        "train_rows": fitted.rows,
+        "test_cutoff": str(t.plan.test),
+        "features": len(fitted.inputs.names),
+        "kind": recipe.kind,
+        "calibration": calibration.method,
+        "calibration_source": calibration.source,
+        **{f"offer_{k.removeprefix('offer_')}": v for k, v in vars(settings.offer).items()},
+        **({} if fitted.scorer.rounds is None else {"rounds": fitted.scorer.rounds}),
+        **({"monotone": described["monotone"]} if "monotone" in described else {}),
+        **described.get("settings", {}),
+    }
+
+
+def _example(model: ChurnModel, features: pd.DataFrame) -> pd.DataFrame:
+    """Medians and lower quartiles of all customers, and the commonest category: nobody's row."""
+    columns = {}
+    for name in model.feature_names:
+        column = features[name]
+        if name in model.text_columns:
+            columns[name] = [_commonest(column)] * 2
+        else:
+            columns[name] = np.nan_to_num(
+                column.astype("float64").quantile([0.5, 0.25]).to_numpy(), nan=0.0
+            ).tolist()
+    return pd.DataFrame(columns)
+
+
+def _commonest(column: "pd.Series[Any]") -> str:
+    counts = column.value_counts()
+    return str(counts.index[0]) if len(counts) else ""
+
+
+def _story(t: Training, test: Holdout, results: pd.DataFrame, dates: Mapping[str, Any]) -> str:
+    """What was done, in Markdown, for the page of a run or a version."""
+    facts, winner = test.facts, t.choice.winner
+    before, after = dates["evaluation"], dates["final"]
+    calibration = t.some.calibration(winner, t.plan.now)
+    interval = t.judged[winner].resampled.interval("churn/roc_auc")
+    return (
+        f"**Churn, out of time.** {facts['customers']:,} customers at the test cutoff "
+        f"{facts['cutoff']}; {facts['churned']:,} of them bought nothing from "
+        f"{facts['label_start']} until {facts['label_end']}.\n\n"
+        f"{markdown_table(results, [name for name in SHOWN if name in results])}\n\n"
+        f"Chosen: **{winner}** ({t.choice.reason}), before the test, by this rule: {CHOICE_RULE}. "
+        f"Its ROC-AUC lies between {interval.low:.3f} and {interval.high:.3f} (95 %, customers "
+        f"resampled). Trained on {len(before['train'])} monthly cutoffs "
+        f"({before['train'][0]} to {before['train'][-1]}). The registered model is the same recipe "
+        f"moved forward: trained on {after['train'][0]} to {after['train'][-1]}; calibration: "
+        f"{calibration.reason}."
+    )
