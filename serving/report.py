@@ -160,7 +160,8 @@ def render(
         The page, the same bytes for the same input.
     """
     as_of: dt.date = pd.Timestamp(scored["as_of"].iloc[0]).date()
-    cards = {str(model.card.get("kind")): model.card for model in models}
+    # "clv_learned" and "clv_stack" are kinds of "clv".
+    cards = {str(model.card.get("kind")).split("_")[0]: model.card for model in models}
     words = _Words(currency)
     known = scored[scored["status"] == "scored"]
     settings = {

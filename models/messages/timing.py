@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from .message import Bools, Columns, Floats, Message, Topic, Value, at_least, below, topic, ways
+from .message import (
+    Bools,
+    Columns,
+    Condition,
+    Floats,
+    Message,
+    Topic,
+    at_least,
+    below,
+    topic,
+    ways,
+)
 
 __all__ = ["GONE", "LAST_GAP", "ONCE", "TIMING_TOPICS", "WINDOWS", "no_purchase", "purchases_in"]
 
 WINDOWS = (365, 180, 90, 30)
 """Days; the widest that the history covers is the one to speak of."""
+
+MANY_PURCHASES = 5
+"""From here on nobody takes a plain number of purchases for a reason to worry."""
 
 GONE = "the last purchase"
 """The fact behind every way to say that there was no purchase lately."""
@@ -31,11 +45,16 @@ def no_purchase(days: int) -> Message:
     )
 
 
+def _often(name: str) -> tuple[tuple[Condition, int], ...]:
+    """Return how a number of purchases reads: many of them can only be a good sign."""
+    return (at_least(name, MANY_PURCHASES), -1), (below(name, MANY_PURCHASES), 0)
+
+
 def purchases_in(days: int) -> tuple[Message, ...]:
     """Return what to say about the number of purchases in a window."""
     name = f"n_purchases_{days}"
-    values: dict[str, Value] = {"purchases": name, "window": days}
-    return no_purchase(days), Message("purchases", (name,), values=values)
+    counted = ways("purchases", name, by=_often(name), purchases=name, window=days)
+    return no_purchase(days), *counted
 
 
 def _overdue(c: Columns) -> Bools:
@@ -99,7 +118,7 @@ _LATENESS = (
 )
 _PURCHASES = tuple(message for days in WINDOWS for message in purchases_in(days))
 _FIRST = Message("first_purchase", ("tenure_days",))
-_SO_FAR = Message("purchases_so_far", ("n_purchases_all",))
+_SO_FAR = ways("purchases_so_far", "n_purchases_all", by=_often("n_purchases_all"))
 
 TIMING_TOPICS: tuple[Topic, ...] = (
     topic(
@@ -162,7 +181,7 @@ TIMING_TOPICS: tuple[Topic, ...] = (
         "frequency",
         ONCE,
         *_PURCHASES,
-        _SO_FAR,
+        *_SO_FAR,
         about=(
             *("n_purchases_365", "purchase_rate_12m", "is_one_time"),
             *("expected_purchases", "expected_purchases_naive"),
@@ -172,7 +191,7 @@ TIMING_TOPICS: tuple[Topic, ...] = (
         topic("frequency", ONCE, *purchases_in(days), *_PURCHASES, about=[f"n_purchases_{days}"])
         for days in WINDOWS[1:]
     ),
-    topic("frequency", ONCE, _SO_FAR, about=["n_purchases_all"]),
+    topic("frequency", ONCE, *_SO_FAR, about=["n_purchases_all"]),
     topic(
         "frequency",
         ONCE,

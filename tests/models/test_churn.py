@@ -180,7 +180,11 @@ def test_reasons_raise_the_risk_except_in_the_low_tier(model, customers):
     why = model.explain(customers)
     low = out["risk_tier"] == "low"
     assert (why.loc[low, "contribution_1"].dropna() < 0).all()
-    assert (why.loc[~low, "contribution_1"].dropna() > 0).all()
+    # Where nothing that can be said raises the risk, what lowers it is said, and called so.
+    good = out["reason_1"].str.startswith("Good sign: ")
+    assert (why.loc[~low & ~good, "contribution_1"].dropna() > 0).all()
+    assert (why.loc[good, "contribution_1"] < 0).all()
+    assert (~low & ~good).sum() > (~low).sum() / 2
     assert out.loc[low & (out["reason_1"] != ""), "reason_1"].str.startswith("Good sign: ").all()
     assert "season" not in set(why[["code_1", "code_2", "code_3"]].to_numpy().ravel())
     assert ((out["reason_1"] != "") == (why["code_1"] != "")).all()

@@ -41,13 +41,14 @@ def reasons(contributions, values=None, lowers=False):
 
 def test_contributions_of_a_group_add_up_and_rank():
     codes, weights, texts = reasons(
-        {"days_since_last": 0.2, "overdue_ratio": 0.3, "n_purchases_365": 0.4, "my_score": 0.1}
+        {"days_since_last": 0.2, "overdue_ratio": 0.3, "n_purchases_365": 0.4, "my_score": 0.1},
+        {"n_purchases_365": 3.0},
     )
     assert codes == ["lateness", "frequency", "loyalty_card"]
     assert weights == pytest.approx([0.5, 0.4, 0.1])
     assert texts == [
         "Usually buys every 21 days; last purchase 64 days ago",
-        "1,234 purchases in the last 365 days",
+        "3 purchases in the last 365 days",
         "My_score is 0.257",
     ]
 
@@ -58,12 +59,20 @@ def test_the_season_is_never_a_reason():
 
 def test_only_what_pushes_the_right_way_and_matters_is_a_reason():
     pushes = {"gap_mean": -0.4, "n_purchases_365": 0.3, "my_score": MIN_CONTRIBUTION / 2}
-    assert reasons(pushes)[0] == ["frequency", "", ""]
+    assert reasons(pushes, {"n_purchases_365": 3.0})[0] == ["frequency", "", ""]
     codes, weights, texts = reasons(pushes, lowers=True)
     assert codes == ["rhythm", "", ""]
     assert weights[0] == -0.4
     assert np.isnan(weights[1])
     assert texts == ["Good sign: 21 days between purchases on average", "", ""]
+
+
+def test_many_purchases_are_no_reason_to_worry():
+    pushes = {"n_purchases_365": 0.4, "my_score": 0.1}
+    assert reasons(pushes, {"n_purchases_365": 53.0})[0] == ["loyalty_card", "", ""]
+    lowers = {name: -push for name, push in pushes.items()}
+    texts = reasons(lowers, {"n_purchases_365": 53.0}, lowers=True)[2]
+    assert texts[0] == "Good sign: 53 purchases in the last 365 days"
 
 
 def test_what_reads_the_same_is_said_once():

@@ -22,7 +22,7 @@ def trained(tmp_path_factory) -> Path:
     simulate(folder / "data", customers=700, days=800, seed=3)
     config = ["-c", str(folder / "regulars.toml")]
     assert run(["init", str(folder), "--transactions", str(folder / "data" / "orders.csv")]) == 0
-    _ask_for(folder / "regulars.toml", "mbg_nbd", "pareto_nbd", "stack", "recalibrated")
+    _ask_for(folder / "regulars.toml", "mbg_nbd", "pareto_nbd", "recalibrated")
     assert run(["check", *config]) == 0
     assert run(["train", "--quick", *config]) == 0
     return folder

@@ -22,6 +22,7 @@ from models.hybrid import LearnedLifetimeValue
 from models.tiers import Tiers
 from models.value import TwoPartBtydValue, base_expectation
 from serving.registry import RegisteredModel, load
+from serving.report import render
 from serving.scorer import score
 
 LAST = dt.date(2024, 6, 30)
@@ -101,3 +102,13 @@ def test_mlflow_takes_named_columns_and_parameters(
 def test_it_is_no_churn_model(ledger: Ledger, registered_value: RegisteredModel) -> None:
     with pytest.raises(InputError, match="is a clv_learned model, not a churn model"):
         score(ledger, None, registered_value, replace(registered_value))
+
+
+def test_the_report_takes_it(
+    ledger: Ledger,
+    registered: tuple[RegisteredModel, RegisteredModel],
+    registered_value: RegisteredModel,
+) -> None:
+    churn = registered[0]
+    page = render(ledger, score(ledger, None, churn, registered_value), [churn, registered_value])
+    assert registered_value.label in page
