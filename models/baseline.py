@@ -18,7 +18,6 @@ from scipy.optimize import isotonic_regression
 from .base import CHURN_PROBABILITY, ModelError
 
 __all__ = [
-    "BtydBaseline",
     "DaysSinceLastRule",
     "HiatusRule",
     "PastRateContinues",
@@ -92,21 +91,6 @@ class DaysSinceLastRule:
     def from_dict(cls, description: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` returned."""
         return cls(tuple(description["days"]), tuple(description["probability"]))
-
-
-@dataclass(frozen=True)
-class BtydBaseline:
-    """A buy-till-you-die model's probability of no purchase in the horizon, as it is.
-
-    It needs no churn label at all, which makes it the hardest baseline on short histories.
-    """
-
-    feature = "probability_no_purchase"
-
-    def predict(self, features: pd.DataFrame) -> pd.Series[float]:
-        """Return the column probability_no_purchase as the churn probability."""
-        p = _column(features, self.feature)
-        return pd.Series(p, index=features.index, name=CHURN_PROBABILITY)
 
 
 @dataclass(frozen=True)

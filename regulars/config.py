@@ -117,7 +117,7 @@ class DecisionOptions(_Options):
         save_rate: Chance that the offer keeps a customer who would otherwise churn.
         redemption: Chance that a customer who would have stayed anyway takes the offer.
         value: Money that a customer brings who stays; None: for each customer the margin
-            expected in the CLV horizon if they stay.
+            expected in the next 365 days if they stay.
         use_acquisition_cost: A lost customer costs no more than a new one: the value is at most
             what the acquisition table says the customer cost.
     """

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from features.ledger import Ledger
@@ -23,7 +22,7 @@ from training.dataset import Holdout, holdout
 from training.metrics.choice import RULE as CHOICE_RULE
 from training.metrics.choice import Simplest
 from training.result import TrainingResult
-from training.signature import signature
+from training.signature import signature, usual_rows
 from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
 
 __all__ = ["REGISTERED_NAME", "Plan", "Training", "log_training"]
@@ -145,7 +144,7 @@ def _register(
     story: str,
 ) -> Any:
     until = str(t.model.card["trained_until"])
-    example = _example(t.model, t.panel.slices[t.plan.test].features)
+    example = usual_rows(t.panel.slices[t.plan.test].features, t.model.feature_names)
     return tracking.register(
         run,
         REGISTERED_NAME,
@@ -197,25 +196,6 @@ def _params(t: Training, name: str, recipe: Recipe) -> dict[str, Any]:
         **({"monotone": described["monotone"]} if "monotone" in described else {}),
         **described.get("settings", {}),
     }
-
-
-def _example(model: ChurnModel, features: pd.DataFrame) -> pd.DataFrame:
-    """Medians and lower quartiles of all customers, and the commonest category: nobody's row."""
-    columns = {}
-    for name in model.feature_names:
-        column = features[name]
-        if name in model.text_columns:
-            columns[name] = [_commonest(column)] * 2
-        else:
-            columns[name] = np.nan_to_num(
-                column.astype("float64").quantile([0.5, 0.25]).to_numpy(), nan=0.0
-            ).tolist()
-    return pd.DataFrame(columns)
-
-
-def _commonest(column: "pd.Series[Any]") -> str:
-    counts = column.value_counts()
-    return str(counts.index[0]) if len(counts) else ""
 
 
 def _story(t: Training, test: Holdout, results: pd.DataFrame, dates: Mapping[str, Any]) -> str:

@@ -1,12 +1,13 @@
 """The signature of a registered model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-__all__ = ["signature"]
+__all__ = ["signature", "usual_rows"]
 
 
 def signature(
@@ -33,6 +34,23 @@ def signature(
         if params
         else None,  # type: ignore[arg-type]
     )
+
+
+def usual_rows(features: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Two rows of nobody, as an input example: medians, then lower quartiles; the commonest text.
+
+    A column without a value is 0, or empty text.
+    """
+    found: dict[str, list[float] | list[str]] = {}
+    for name in columns:
+        values = features[name].dropna()
+        if pd.api.types.is_numeric_dtype(values.dtype):
+            middle = values.astype("float64").quantile([0.5, 0.25]).to_numpy()
+            found[name] = np.nan_to_num(middle, nan=0.0).tolist()
+        else:
+            common = str(values.value_counts().sort_index().idxmax()) if len(values) else ""
+            found[name] = [common, common]
+    return pd.DataFrame(found)
 
 
 def _kinds(frame: pd.DataFrame) -> dict[str, DataType]:

@@ -37,12 +37,11 @@ from training.closing import close_training
 from training.dataset import Holdout
 from training.result import TrainingResult
 from training.run import Run
-from training.signature import signature
+from training.signature import signature, usual_rows
 from training.table_folds import (
     FOLDS,
     fit_table_model,
     forecast_out_of_fold,
-    usual_rows,
 )
 from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
 

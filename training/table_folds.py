@@ -5,13 +5,12 @@ models fitted on the other four, and its level is set by a calibrator learned fr
 the other four. So every customer has one forecast, made by the whole recipe without them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from features.customer_table import CustomerTable
 from features.progress import task
@@ -28,7 +27,6 @@ __all__ = [
     "fit_table_model",
     "forecast_out_of_fold",
     "stratified_folds",
-    "usual_rows",
 ]
 
 FOLDS = 5
@@ -165,15 +163,3 @@ def fit_table_model(
             **card,
         },
     )
-
-
-def usual_rows(features: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Two rows of nobody: medians and the most frequent text, and lower quartiles with it."""
-    found: dict[str, list[float] | list[str]] = {}
-    for name in columns:
-        values = features[name].dropna()
-        if pd.api.types.is_numeric_dtype(values.dtype):
-            found[name] = [float(values.median()), float(values.quantile(0.25))]
-        else:
-            found[name] = [str(values.value_counts().sort_index().idxmax())] * 2
-    return pd.DataFrame(found)

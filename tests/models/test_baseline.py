@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.base import ModelError, Predictor
-from models.baseline import BtydBaseline, DaysSinceLastRule, PastRateContinues, Zero
+from models.baseline import DaysSinceLastRule, PastRateContinues, Zero
 
 
 @pytest.fixture
@@ -43,11 +43,6 @@ def test_rule_survives_json(customers):
     pd.testing.assert_series_equal(again.predict(frame), rule.predict(frame), check_exact=True)
 
 
-def test_btyd_baseline_is_the_raw_probability():
-    frame = pd.DataFrame({"probability_no_purchase": [0.2, 0.9]}, index=["a", "b"])
-    assert BtydBaseline().predict(frame).to_dict() == {"a": 0.2, "b": 0.9}
-
-
 @pytest.mark.parametrize(
     ("target", "expected"), [("purchases", [5.2, 0, 0]), ("spend", [52, 0, 0])]
 )
@@ -67,7 +62,6 @@ def test_all_speak_the_same_protocol(customers):
     frame, churned = customers
     for rule in (
         DaysSinceLastRule.fit(frame, churned),
-        BtydBaseline(),
         PastRateContinues(90),
         Zero(),
     ):

@@ -13,13 +13,13 @@ from features.errors import InputError, NotEnoughDataError
 from models import artifact
 from models.scorers import Recipe
 from training.metrics import brier, ece, roc_auc
+from training.signature import usual_rows
 from training.table import CANDIDATES, train_table
 from training.table_folds import (
     FOLDS,
     fit_table_model,
     forecast_out_of_fold,
     stratified_folds,
-    usual_rows,
 )
 from training.tracking import Tracking
 
