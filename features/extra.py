@@ -39,7 +39,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from features.errors import InputError
 from features.feature import Feature, Kind
@@ -160,25 +159,25 @@ class Extra:
             )
         return value, row
 
-    def run(self, query: ir.Table, columns: ir.Table) -> pa.Table:
-        """Run a query that the user's columns are part of, and blame these where they fail.
+    def run(self, columns: ir.Table) -> pd.DataFrame:
+        """Compute the user's columns.
 
         Args:
-            query: The whole query.
             columns: What `table` gave.
 
+        Returns:
+            The columns on customer_id, in no particular order.
+
         Raises:
-            InputError: The user's columns cannot be computed.
+            InputError: They cannot be computed.
         """
         try:
-            return query.to_pyarrow()
+            found = columns.to_pyarrow()
         except Exception as error:
-            try:
-                columns.to_pyarrow()
-            except Exception as own:
-                reason = str(own).strip().splitlines()[0]
-                raise self.error(f"gives a table that cannot be computed: {reason}") from error
-            raise
+            reason = str(error).strip().splitlines()[0]
+            raise self.error(f"gives a table that cannot be computed: {reason}") from error
+        frame: pd.DataFrame = found.to_pandas()
+        return frame.set_index("customer_id")
 
     def check(self, columns: pd.DataFrame) -> None:
         """Refuse what came out of the engine but can be no feature.

@@ -90,7 +90,8 @@ def frequency_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.
 
 def _month(day: ir.DateValue, window: ObservationWindow) -> ir.DateValue:
     """The month that a day lies in, where months begin on the cutoff's day of the month."""
-    return (day - ibis.interval(days=window.cutoff.day - 1)).truncate("M")
+    begins = ibis.literal(window.cutoff).day().cast("int64")
+    return (day - (begins - 1).as_interval("D")).truncate("M")
 
 
 def frequency_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:

@@ -18,6 +18,7 @@ from features.errors import InputError, SchemaError
 from features.progress import task
 from features.purchases import customer_days, purchases
 from features.quality import QualityReport, TableQuality, validate
+from features.queries import Queries
 from features.reading.delimited import FILE, ROW
 from features.schema import TABLES, nearest, quote
 from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
@@ -74,6 +75,11 @@ class Ledger:
             return None
         made = visits(events, self.transactions).order_by("customer_id", "day")
         return self.con.create_table(ibis.util.gen_name("visits"), made, temp=True)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Queries that have been translated for the engine, to be run at other cutoffs."""
+        return Queries(self.con)
 
     def purchases(self, cutoff: dt.date) -> ibis.Table:
         """The purchases known at a cutoff, as `features.purchases.purchases` gives them."""

@@ -176,11 +176,12 @@ def with_gaps(bought: ir.Table, window: ObservationWindow) -> ir.Table:
 
 def rhythm_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
     """What is added up over a customer's gaps."""
+    horizon = ibis.literal(window.horizon_days, "int32")
     return {
         "gap_squares": (bought.gap * bought.gap).sum(),
         "gaps_up_to_now": bought.gap.count(where=bought.gap <= bought.since_last),
-        "lapses": bought.gap.count(where=bought.gap > window.horizon_days),
-        "last_lapse_day": bought.day.max(where=bought.gap > window.horizon_days),
+        "lapses": bought.gap.count(where=bought.gap > horizon),
+        "last_lapse_day": bought.day.max(where=bought.gap > horizon),
         "longest_gap": bought.gap.max(),
         "median_gap": bought.gap.median(),
         "last_gap": bought.gap.min(where=days_before(bought.day, window) == bought.since_last),
@@ -240,7 +241,7 @@ def rhythm_features(customers: ir.Table, window: ObservationWindow) -> dict[str,
         "gap_max": c.longest_gap,
         "overdue_ratio": c.days_since_last.cast("float64") / c.gap_mean,
         "overdue_percentile": shrunk,
-        "expected_purchases_naive": window.horizon_days / c.gap_mean,
+        "expected_purchases_naive": ibis.literal(window.horizon_days, "int32") / c.gap_mean,
         "n_prior_lapses": c.lapses,
         "last_lapse_days_ago": days_before(c.last_lapse_day, window),
     }

@@ -160,6 +160,7 @@ def build_snapshot(
             "Choose an earlier cutoff. Later, days without data would count as silence.",
         )
     settings = settings or FeatureSettings()
+    labels = labels and window.is_closed(ledger.last_day)
     rows = {row.name: row for row in CATALOGUE}
     named = attribute_features(ledger, settings.attributes)
     rows |= {row.name: row for row in named.values()}
@@ -168,33 +169,28 @@ def build_snapshot(
     if extra is not None:
         part, own = extra.table(ledger.tables, window, {*rows, *RFM_COLUMNS, *LABELS})
         rows |= {row.name: row for row in own}
-    labels = labels and window.is_closed(ledger.last_day)
-    query = snapshot_expression(
-        ledger.transactions,
-        window,
-        ledger.purchase_unit,
-        labels=labels,
-        days=ledger.days,
-        tables=ledger.tables,
-        seen=ledger.visits,
-    )
-    if named:
-        query = with_profile(query, ledger, window, named)
-    if extra is None:
-        # Straight on the engine: Ibis would translate this long query a second time.
-        table = ledger.con.con.sql(ledger.con.compile(query)).to_arrow_table()
-        table = table.cast(query.schema().to_pyarrow())
-    else:
-        query = query.left_join(part, "customer_id").drop("customer_id_right")
-        table = extra.run(query, part)
-    table = table.sort_by("customer_id")
-    if not table.num_rows:
+
+    def query(window: ObservationWindow) -> ir.Table:
+        customers = snapshot_expression(
+            ledger.transactions,
+            window,
+            ledger.purchase_unit,
+            labels=labels,
+            days=ledger.days,
+            tables=ledger.tables,
+            seen=ledger.visits,
+        )
+        return with_profile(customers, ledger, window, named) if named else customers
+
+    frame = ledger.queries.run(("snapshot", labels, tuple(named)), window, query)
+    if frame.empty:
         raise NotEnoughDataError(
             f"No customer has a purchase before the cutoff {window.cutoff}.",
             "Choose a later cutoff, and check that sales have positive amounts.",
         )
-    frame = table.to_pandas().set_index("customer_id")
+    frame = frame.set_index("customer_id").sort_index()
     if extra is not None:
+        frame = frame.join(extra.run(part))
         extra.check(frame[[row.name for row in own]])
     found = tuple(row for row in rows.values() if row.name in frame.columns)
     return Snapshot(

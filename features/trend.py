@@ -121,7 +121,7 @@ SEASON_FEATURES: tuple[Feature, ...] = (
 )
 """The time of the year."""
 
-YEAR = dt.timedelta(days=365)
+YEAR = 365
 
 
 def with_busy(bought: ir.Table, window: ObservationWindow) -> ir.Table:
@@ -151,7 +151,8 @@ def trend_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Valu
     month = 5 - 2 * ((age - 1) / 30).floor().cast("int64")
     half_year = within(bought.day, window, 180)
     value = bought.value.cast("decimal(27, 4)")
-    last_year = (bought.day >= window.label_start - YEAR) & (bought.day < window.label_end - YEAR)
+    back = dt.timedelta(days=YEAR)
+    last_year = (bought.day >= window.label_start - back) & (bought.day < window.label_end - back)
     return {
         "purchases_before_90": bought.count(where=within(bought.day, window, 90, skip=90)),
         "value_180": bought.value.sum(where=half_year),
@@ -169,8 +170,7 @@ def trend_features(customers: ir.Table, window: ObservationWindow) -> dict[str, 
     # Sum of squares of the numbers is 17.5, and the mean is a sixth of the sum.
     slope = ratio(c.value_by_month, c.value_180) * (6.0 / 2.0 / 17.5)
     slope = at_most(at_least(slope, -6 / 7), 6 / 7)
-    begin, end = window.label_start - YEAR, window.label_end - YEAR
-    last_year = window.start <= begin and end <= window.cutoff
+    last_year = window.observes_labels_before(YEAR)
     return {
         "purchase_change_90": log_change(c.purchases_90, c.purchases_before_90)
         if both
@@ -185,13 +185,10 @@ def trend_features(customers: ir.Table, window: ObservationWindow) -> dict[str, 
 
 def season_features(window: ObservationWindow) -> dict[str, ir.Value]:
     """The month of the cutoff on a circle, rounded so that it is the same everywhere."""
-    angle = 2.0 * math.pi * (window.cutoff.month - 1) / 12.0
-    return {
-        "month_sin": ibis.literal(_exact(math.sin(angle)), "float64"),
-        "month_cos": ibis.literal(_exact(math.cos(angle)), "float64"),
-    }
+    angle = (ibis.literal(window.cutoff).month() - 1) * (2.0 * math.pi) / 12.0
+    return {"month_sin": _exact(angle.sin()), "month_cos": _exact(angle.cos())}
 
 
-def _exact(value: float) -> float:
+def _exact(value: ir.FloatingValue) -> ir.FloatingValue:
     """Twelve digits, and never minus zero."""
-    return round(value, 12) + 0.0
+    return value.round(12) + 0.0

@@ -104,6 +104,11 @@ class ObservationWindow:
         """Whether the source covers all of the `days` days that end at the cutoff."""
         return self.cutoff - dt.timedelta(days=days) >= self.start
 
+    def observes_labels_before(self, days: int) -> bool:
+        """Whether the label window, moved back by so many days, is known: covered, and over."""
+        back = dt.timedelta(days=days)
+        return self.start <= self.label_start - back and self.label_end - back <= self.cutoff
+
     def known(self, rows: ir.Table, time: str = "timestamp") -> ir.Table:
         """The rows features may use: dated in `[start, cutoff)` and known at the cutoff."""
         return known_rows(rows, self.cutoff, time).filter(

@@ -5,6 +5,7 @@ A part that several candidates share, such as the spend model, is fitted once.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,7 @@ class Fittings:
         self.settings = settings
         self.seed = seed
         self._made: dict[tuple[ObservationWindow, str], Fitting] = {}
+        self._fitted: dict[tuple[dt.date, dt.date, str], dict[Any, Any]] = {}
 
     def at(self, window: ObservationWindow, method: str = _QUICK) -> Fitting:
         """The fitting of a window.
@@ -129,11 +131,13 @@ class Fittings:
         """
         key = (window, method)
         if key not in self._made:
-            self._made[key] = Fitting(self, History(self.snapshots, window), method)
+            # What is fitted to a history does not depend on the horizon after it.
+            fitted = self._fitted.setdefault((window.start, window.cutoff, method), {})
+            self._made[key] = Fitting(self, History(self.snapshots, window), method, fitted)
         return self._made[key]
 
     def forget(self) -> None:
-        """Let go of fittings and snapshots: they take memory, and the next may need others."""
+        """Let go of forecasts and snapshots, which take memory; what was fitted stays."""
         self._made.clear()
         self.snapshots.forget()
 
@@ -163,11 +167,14 @@ def _check_priors(priors: Mapping[str, Mapping[str, object]]) -> None:
 class Fitting:
     """The models of one history. Made by `Fittings`."""
 
-    def __init__(self, shop: Fittings, history: History, method: str) -> None:
+    def __init__(
+        self, shop: Fittings, history: History, method: str, fitted: dict[Any, Any]
+    ) -> None:
         self.shop = shop
         self.history = history
         self.method = method
         self._made: dict[Any, Any] = {}
+        self._fitted = fitted
 
     @property
     def options(self) -> dict[str, Any]:
@@ -189,17 +196,17 @@ class Fitting:
         Raises:
             ModelError: The history is too short to tell season from trend, or has none.
         """
-        found: Calendar = self.once("calendar", self._learn_calendar)
+        found: Calendar = _once(self._fitted, "calendar", self._learn_calendar)
         return found
 
     def purchases(self, what: Purchases) -> PurchaseModel:
         """A purchase model."""
-        found: PurchaseModel = self.once(what, lambda: self._fit_purchases(what))
+        found: PurchaseModel = _once(self._fitted, what, lambda: self._fit_purchases(what))
         return found
 
     def spend(self, what: Spend) -> GammaGamma:
         """A spend model."""
-        found: GammaGamma = self.once(what, lambda: self._fit_spend(what))
+        found: GammaGamma = _once(self._fitted, what, lambda: self._fit_spend(what))
         return found
 
     def examples(self) -> tuple[Fitting, ...]:
@@ -218,15 +225,7 @@ class Fitting:
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, or the error it ended in, the first time it was asked."""
-        if key not in self._made:
-            try:
-                self._made[key] = make()
-            except ModelError as error:
-                self._made[key] = error
-        made = self._made[key]
-        if isinstance(made, ModelError):
-            raise made
-        return made
+        return _once(self._made, key, make)
 
     def _learn_calendar(self) -> Calendar:
         ledger, cutoff = self.shop.snapshots.ledger, self.history.window.cutoff
@@ -270,3 +269,15 @@ class Fitting:
             return model.fit(rfm, seed=seed, method="laplace", priors=priors)
         except ModelError:
             return model.fit(rfm, seed=seed, method="nuts", priors=priors)
+
+
+def _once(made: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    if key not in made:
+        try:
+            made[key] = make()
+        except ModelError as error:
+            made[key] = error
+    found = made[key]
+    if isinstance(found, ModelError):
+        raise found
+    return found

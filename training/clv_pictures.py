@@ -108,21 +108,28 @@ def log_pictures(
     run.figure("coverage", figures.coverage(measured.pit))
     run.table("coverage", coverage_table(measured))
     model = None if forecast.model is None else with_purchases(forecast.model)
-    # Candidates that share a purchase model share its check.
+    # Candidates that share a purchase model share what shows it.
     of = None if model is None else id(model.purchases)
     check = fitting.once(("check", of), lambda: predictive_check(model, rfm, window.cutoff))
-    run.figure("predictive_check", figures.predictive_check({str(k): v for k, v in check.items()}))
+    counts = {str(k): v for k, v in check.items()}
+    run.figure(
+        "predictive_check",
+        fitting.once(("check drawn", of), lambda: figures.predictive_check(counts)),
+    )
     run.table("predictive_check", check)
-    days, frequencies, alive = _alive_grid(model, fitting.history.inputs, window)
+    days, frequencies, alive = fitting.once(
+        ("alive", of), lambda: _alive_grid(model, fitting.history.inputs, window)
+    )
+    subtitle = (
+        f"P(alive) of one who first bought {days[-1] / 7:.0f} weeks ago"
+        if model is not None
+        else "a rule takes everybody to be alive"
+    )
     run.figure(
         "p_alive",
-        figures.alive_matrix(
-            alive,
-            frequencies,
-            days,
-            subtitle=f"P(alive) of one who first bought {days[-1] / 7:.0f} weeks ago"
-            if model is not None
-            else "a rule takes everybody to be alive",
+        fitting.once(
+            ("alive drawn", of),
+            lambda: figures.alive_matrix(alive, frequencies, days, subtitle=subtitle),
         ),
     )
     run.table(
