@@ -21,7 +21,15 @@ import ibis
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["CARTS", "CART_HOURS", "INACTIVITY_MINUTES", "PURCHASES", "VIEWS", "visits"]
+__all__ = [
+    "CARTS",
+    "CART_HOURS",
+    "INACTIVITY_MINUTES",
+    "PURCHASES",
+    "VIEWS",
+    "session_events",
+    "visits",
+]
 
 INACTIVITY_MINUTES = 30
 """A longer silence ends a session: the custom of web analytics."""
@@ -76,7 +84,7 @@ def visits(events: ir.Table, transactions: ir.Table) -> ir.Table:
         day); views, carts and purchases (int64); settled_at (48 hours after the last cart of
         the visit, missing without one); bought (whether a purchase followed that cart).
     """
-    rows = _sessions(events)
+    rows = session_events(events)
     last_cart = rows.timestamp.max(where=rows.is_cart)
     parts = rows.group_by("customer_id", "session", "started", day=rows.timestamp.date()).agg(
         views=rows.is_view.sum().cast("int64"),
@@ -107,8 +115,17 @@ def visits(events: ir.Table, transactions: ir.Table) -> ir.Table:
     )
 
 
-def _sessions(events: ir.Table) -> ir.Table:
-    """Events with the moment their session began, told from earlier events only."""
+def session_events(events: ir.Table) -> ir.Table:
+    """Events with the moment their session began, told from earlier events only.
+
+    Args:
+        events: The standard table: customer_id, timestamp, event and perhaps session_id.
+
+    Returns:
+        One row an event: customer_id, timestamp, session (the shop's own id, missing without
+        one), started (customer_id, session and started together name a session), is_view,
+        is_cart and is_purchase.
+    """
     given = "session_id" in events.columns
     name = _letters(events.event)
     rows = events.select(

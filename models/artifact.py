@@ -30,6 +30,9 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "clv": (".clv", "CustomerLifetimeValue"),
     "clv_learned": (".hybrid", "LearnedLifetimeValue"),
     "clv_stack": (".ensemble", "StackedLifetimeValue"),
+    "uplift": (".uplift.model", "UpliftModel"),
+    "segments": (".segmentation", "CustomerSegments"),
+    "next_purchase": (".next_purchase", "NextPurchase"),
 }
 """Model kind -> the module and the class that read it, imported only when asked for."""
 

@@ -14,6 +14,10 @@ the break-even probability
 
 The value V is conditional on staying: the margin that a customer brings who is kept. A lifetime
 value that already holds the chance of leaving would count churn twice, because p is in the formula.
+
+An experiment tells the chance that the offer keeps a customer, tau, without a save rate: then a
+contact earns tau V - offer_cost P(redeem) - contact_cost (`effect_value`). With tau = p save_rate
+the two are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +30,15 @@ import numpy.typing as npt
 
 from .base import ModelError
 
-__all__ = ["Offer", "break_even", "contact", "expected_value", "value_at_stake"]
+__all__ = [
+    "Offer",
+    "break_even",
+    "contact",
+    "effect_value",
+    "expected_cost",
+    "expected_value",
+    "value_at_stake",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -111,6 +123,60 @@ def expected_value(p: npt.ArrayLike, value: npt.ArrayLike, offer: Offer) -> Arra
     kept = chance * (offer.save_rate * (worth - offer.offer_cost))
     given_away = (1.0 - chance) * (offer.redemption * offer.offer_cost)
     return np.asarray(kept - given_away - offer.contact_cost, dtype=np.float64)
+
+
+def effect_value(
+    kept: npt.ArrayLike, p: npt.ArrayLike, value: npt.ArrayLike, offer: Offer
+) -> Array:
+    """What a contact is expected to earn where its effect on each customer is known.
+
+    kept V - offer_cost P(redeem) - contact_cost; who redeems, see `expected_cost`. The save rate of
+    the offer is not used.
+
+    Args:
+        kept: Chance that the contact makes the customer stay, P(stay | offer) - P(stay | nothing):
+            the tau of an uplift model. Below 0 where the offer drives them away.
+        p: Churn probability without the contact.
+        value: Money that the customer brings who stays; one for all, or one each.
+        offer: What it costs, and who takes it.
+
+    Returns:
+        The expected profit against not contacting; NaN where anything is NaN.
+
+    Raises:
+        ModelError: A probability is not between 0 and 1, or an effect not between -1 and 1.
+
+    >>> effect_value(0.5 * 0.3, 0.5, 200.0, Offer(1.0, 10.0, 0.3)).round(9).tolist()
+    22.5
+    """
+    gained = np.asarray(kept, dtype=np.float64) * np.asarray(value, dtype=np.float64)
+    return np.asarray(gained - expected_cost(kept, p, offer), dtype=np.float64)
+
+
+def expected_cost(kept: npt.ArrayLike, p: npt.ArrayLike, offer: Offer) -> Array:
+    """What a contact is expected to cost, one a customer: contact_cost + offer_cost P(redeem).
+
+    The offer is taken by those whom it keeps, and by the share `redemption` of those who would
+    have stayed anyway: P(redeem) = max(kept, 0) + (1 - p) redemption, at most 1.
+
+    Args:
+        kept: Chance that the contact makes the customer stay; p save_rate where that is assumed.
+        p: Churn probability without the contact.
+        offer: What it costs, and who takes it.
+
+    Raises:
+        ModelError: A probability is not between 0 and 1, or an effect not between -1 and 1.
+
+    >>> expected_cost(0.15, 0.5, Offer(1.0, 10.0, 0.3)).tolist()
+    7.5
+    """
+    effect, chance = np.asarray(kept, dtype=np.float64), np.asarray(p, dtype=np.float64)
+    if ((chance < 0.0) | (chance > 1.0)).any():
+        raise ModelError("a churn probability must be between 0 and 1.")
+    if (np.abs(effect) > 1.0).any():
+        raise ModelError("the effect of an offer on staying must be between -1 and 1.")
+    redeemed = np.minimum(np.maximum(effect, 0.0) + (1.0 - chance) * offer.redemption, 1.0)
+    return np.asarray(offer.contact_cost + offer.offer_cost * redeemed, dtype=np.float64)
 
 
 def contact(p: npt.ArrayLike, value: npt.ArrayLike, offer: Offer) -> npt.NDArray[np.bool_]:

@@ -227,7 +227,11 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
 
 
 @app.command()
-@click.argument("what", type=click.Choice(["churn", "clv", "all"]), default="all")
+@click.argument(
+    "what",
+    type=click.Choice(["churn", "clv", "segments", "next", "uplift", "all"]),
+    default="all",
+)
 @_config_option
 @_table_options(training=True)
 @click.option("--quick", "effort", flag_value="quick", help="Fewer churn candidates, no tuning.")
@@ -256,6 +260,7 @@ def train(
     """
     from .config import load_config
     from .jobs import open_configured_ledger, train_models
+    from .report import keep_report
     from .show import show_training, show_where_to_look
     from .tables import TableOptions, check_only_with_table, table_config, train_on_table
 
@@ -266,8 +271,9 @@ def train(
         config = load_config(config_path)
         ledger = open_configured_ledger(config)
         results = train_models(config, ledger, what, seed=seed, effort=effort)
+        keep_report(config, ledger, results)
     else:
-        if what == "clv":
+        if what not in ("churn", "all"):
             raise click.UsageError("A table trains a churn model: regulars train churn --table ...")
         config = table_config(config_path)
         day = as_of.date() if as_of else None
@@ -385,20 +391,242 @@ def _score_table(
 
 @app.command()
 @_config_option
-@click.option("-o", "--output", type=_FILE, required=True, help="An .html file.")
-@click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
-def report(config_path: Path, output: Path, cutoff: dt.datetime | None) -> None:
-    """Write the page people look at: one self-contained HTML file that opens offline."""
-    from serving.batch import check_output, write_text
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@click.option(
+    "--cutoff", type=_DATE, help="Decide as of this day. Default: the day after the last."
+)
+@click.option("--offer", "offers", multiple=True, help="Only this offer; may be repeated.")
+@click.option("--budget", type=click.FloatRange(min=0), help="Most that the list may cost.")
+@click.option("--list-size", type=click.IntRange(min=1), help="Most customers to contact.")
+@click.option(
+    "--control-share",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share held back by lot, so that the campaign can be measured.",
+)
+@click.option("--plan", "plan_path", type=_FILE, help="A file for the whole plan: everyone, why.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the reasons.")
+@_json_option
+def actions(
+    config_path: Path,
+    output: Path,
+    cutoff: dt.datetime | None,
+    offers: tuple[str, ...],
+    budget: float | None,
+    list_size: int | None,
+    control_share: float | None,
+    plan_path: Path | None,
+    language: str,
+    as_json: bool,
+) -> None:
+    """Write the list of a campaign: whom to send which offer, and whom to hold back.
+
+    The offers, their costs and the limits stand under [decision] of the configuration. The file can
+    be read as the table contacts when the campaign is over, to measure it.
+    """
+    from serving.batch import check_output, write_list
+    from serving.campaign_list import campaign_list, summarise
+
+    from .actions import changed, show_plan
+    from .config import load_config
+    from .jobs import decision, open_configured_ledger, score_customers
+
+    for path in filter(None, (output, plan_path)):
+        check_output(path)
+    config = load_config(config_path)
+    chosen = changed(
+        decision(config),
+        offers=offers,
+        budget=budget,
+        list_size=list_size,
+        control_share=control_share,
+    )
+    ledger = open_configured_ledger(config)
+    day = cutoff.date() if cutoff else None
+    scores = score_customers(config, ledger, day, None, language=language, chosen=chosen)
+    listed = campaign_list(scores.plan, scores.frame)
+    write_list(listed, output)
+    if plan_path is not None:
+        write_list(scores.plan, plan_path)
+    summary = summarise(scores.plan, chosen)
+    if as_json:
+        console.show_json({"output": str(output), **summary})
+        return
+    show_plan(summary)
+    console.say(
+        f"Wrote {summary['contacted']:,} customers to contact and {summary['control']:,} to hold "
+        f"back to {output}."
+    )
+
+
+@app.command()
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@click.option("--cutoff", type=_DATE, help="As of this day. Default: the day after the last.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the clusters.")
+@_json_option
+def segments(
+    config_path: Path, output: Path, cutoff: dt.datetime | None, language: str, as_json: bool
+) -> None:
+    """Write the segments of every customer: RFM, value and risk, cluster, next category.
+
+    Cut points are those of `regulars train segments`, so that a customer changes segment because of
+    itself. docs/segments.md defines each segment and says what to do with it.
+    """
+    from serving.batch import check_output, write_list
 
     from .config import load_config
-    from .jobs import open_configured_ledger, render_report, score_customers
+    from .jobs import open_configured_ledger, score_customers
+    from .segments import segment_scores, show_segments, summarise
+
+    check_output(output)
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
+    found = segment_scores(config, ledger, scores, language=language)
+    write_list(found.frame, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise(found, scores.frame)})
+        return
+    show_segments(found, scores.frame)
+    console.say(f"Wrote {len(found.frame):,} customers to {output}.")
+
+
+@app.command()
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet or .csv file.")
+@click.option(
+    "--by", type=click.Choice(["month", "quarter", "year"]), default="month", show_default=True
+)
+@click.option(
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="COLUMN",
+    help="Also by this attribute of customers, or by cohort; may be repeated.",
+)
+@click.option("--no-models", is_flag=True, help="Leave out what the registered models tell.")
+@_json_option
+def measures(
+    config_path: Path,
+    output: Path,
+    by: Literal["month", "quarter", "year"],
+    segments: tuple[str, ...],
+    no_models: bool,
+    as_json: bool,
+) -> None:
+    """Write the measures of the business, by period and segment, as one long table.
+
+    Repeat purchases, retention and churn, lifetime value, acquisition cost, loyalty, what customers
+    say, and more: docs/measures.md defines each. What a missing table makes impossible is said.
+    """
+    from serving.batch import check_output, write_list
+
+    from .config import load_config
+    from .jobs import open_configured_ledger
+    from .measures import measure_business, show_measures, summarise_measures
+
+    check_output(output)
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    found = measure_business(config, ledger, by=by, segments=segments, models=not no_models)
+    write_list(found.frame, output)
+    if as_json:
+        written = {"output": str(output), "rows": len(found.frame)}
+        console.show_json({**written, **summarise_measures(found)})
+        return
+    show_measures(found)
+    console.say(f"Wrote {len(found.frame):,} figures to {output}.")
+
+
+@app.command()
+@_config_option
+@click.option("--effect", type=float, help="Rise of the share of buyers to see, such as 0.02.")
+@click.option("--cost", type=click.FloatRange(min=0), help="Of treating one customer.")
+@click.option("--value", type=click.FloatRange(min=0, min_open=True), help="Of one more buyer.")
+@click.option("--base", type=click.FloatRange(0, 1, min_open=True, max_open=True))
+@click.option(
+    "--treated-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), multiple=True
+)
+@click.option("--power", "chance", type=click.FloatRange(0, 1, min_open=True, max_open=True))
+@_json_option
+def power(
+    config_path: Path,
+    effect: float | None,
+    cost: float | None,
+    value: float | None,
+    base: float | None,
+    treated_share: tuple[float, ...],
+    chance: float | None,
+    as_json: bool,
+) -> None:
+    """How many customers, and days, a campaign's experiment needs to see an effect worth its cost.
+
+    The base is the share of active customers who bought in the last window of the data
+    ([campaigns] window_days); the effect, unless it is given, the one that pays for the cost under
+    [decision].
+    """
+    from .campaigns import plan_experiment, show_experiment
+    from .config import load_config
+    from .jobs import open_configured_ledger
+
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    planned = plan_experiment(
+        config,
+        ledger,
+        effect=effect,
+        cost=cost,
+        value=value,
+        base=base,
+        treated_shares=treated_share,
+        power=0.8 if chance is None else chance,
+    )
+    if as_json:
+        console.show_json(planned)
+        return
+    show_experiment(planned)
+
+
+@app.command()
+@_config_option
+@click.option("-o", "--output", type=_FILE, required=True, help="An .html file.")
+@click.option("--cutoff", type=_DATE, help="Score as of this day. Default: the day after the last.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True)
+@click.option("--title", help="Heading of the page.")
+@click.option("--currency", default="", help='Put before every amount, such as "£".')
+@click.option(
+    "--top",
+    type=click.IntRange(0, 1000),
+    default=25,
+    show_default=True,
+    help="Customers on the list to act on.",
+)
+@click.option("--hide-ids", is_flag=True, help="Show a number in place of each customer's id.")
+def report(
+    config_path: Path,
+    output: Path,
+    cutoff: dt.datetime | None,
+    language: Literal["en", "zh"],
+    title: str | None,
+    currency: str,
+    top: int,
+    hide_ids: bool,
+) -> None:
+    """Write the page people look at: one self-contained HTML file that opens offline."""
+    from serving.batch import check_output, write_text
+    from serving.report import Options
+
+    from .config import load_config
+    from .jobs import open_configured_ledger, score_customers
+    from .report import render_report
 
     check_output(output, text=True)
     config = load_config(config_path)
     ledger = open_configured_ledger(config)
-    scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
-    write_text(render_report(ledger, scores), output)
+    day = cutoff.date() if cutoff else None
+    scores = score_customers(config, ledger, day, None, language=language)
+    options = Options(title, language, currency, top, hide_ids)
+    write_text(render_report(config, ledger, scores, options), output)
     console.say(f"Wrote {output}.")
 
 

@@ -4,9 +4,16 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from features.errors import InputError
 from features.schema import TABLES, nearest
@@ -19,6 +26,7 @@ from features.settings import (
 )
 
 __all__ = [
+    "CampaignOptions",
     "ChurnOptions",
     "ClvOptions",
     "Config",
@@ -26,6 +34,8 @@ __all__ = [
     "CovariateOptions",
     "DecisionOptions",
     "MlflowOptions",
+    "OfferOptions",
+    "SegmentOptions",
     "load_config",
     "parse_config",
 ]
@@ -106,8 +116,75 @@ class ClvOptions(_Options):
     candidates: tuple[str, ...] = ()
 
 
+_Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Chance = Annotated[float, Field(ge=0, le=1)]
+
+
+class OfferOptions(_Options):
+    """One of several offers. Costs and chances that are left out are those of `[decision]`.
+
+    Attributes:
+        name: What the scored list and the campaign call it.
+        contact_cost: As in `DecisionOptions`.
+        offer_cost: As in `DecisionOptions`.
+        save_rate: As in `DecisionOptions`; not used where the effect is learned.
+        redemption: As in `DecisionOptions`.
+        effect: "assumed": by the save rate; "uplift": by the effect that a model learned from
+            randomised campaigns.
+        earns: With "uplift", what the effect brings: "value": customers who are kept, each worth
+            their value; "spend": what they spend more in the model's horizon.
+        campaign: Kind of campaign whose effect that model is asked for; the name when left out.
+        model: Name of the registered uplift model.
+        keeps_days: For how many days a customer who is kept stays: the value counts that part of
+            a year.
+        only: Column of the scored list, or static attribute -> the values that may get the offer,
+            such as `{ risk_tier = ["high"] }`.
+        min_p_alive: Least chance of still being a customer with which they may get the offer.
+    """
+
+    name: str
+    contact_cost: _Cost | None = None
+    offer_cost: _Cost | None = None
+    save_rate: _Chance | None = None
+    redemption: _Chance | None = None
+    effect: Literal["assumed", "uplift"] = "assumed"
+    earns: Literal["value", "spend"] = "value"
+    campaign: str | None = None
+    model: str = "regulars-uplift"
+    keeps_days: int = Field(default=365, ge=1, le=3650)
+    only: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    min_p_alive: _Chance = 0.0
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not re.fullmatch(r"\w[\w .+-]*", value) or value.strip() != value or value == "none":
+            raise ValueError(
+                "an offer is called by letters, digits, blanks, '.', '+', '-' and '_', and not "
+                "none, which stands for no offer"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _learned(self) -> Self:
+        if self.effect == "assumed" and self.campaign is not None:
+            raise ValueError(
+                f'{self.name}: a campaign is read where effect = "uplift"; here it is "assumed"'
+            )
+        if self.effect == "assumed" and self.earns == "spend":
+            raise ValueError(
+                f'{self.name}: what customers spend more is known where effect = "uplift"; here it '
+                'is "assumed"'
+            )
+        if self.effect == "uplift" and self.save_rate is not None:
+            raise ValueError(
+                f'{self.name}: effect = "uplift" is learned, so there is no save_rate to assume'
+            )
+        return self
+
+
 class DecisionOptions(_Options):
-    """What is sent to customers who may leave, and what it costs.
+    """What is sent to customers who may leave, what it costs, and whom it is sent to.
 
     All money is in the currency of the transactions.
 
@@ -116,18 +193,88 @@ class DecisionOptions(_Options):
         offer_cost: Cost of the offer to one customer who takes it.
         save_rate: Chance that the offer keeps a customer who would otherwise churn.
         redemption: Chance that a customer who would have stayed anyway takes the offer.
-        value: Money that a customer brings who stays; None: for each customer the margin
+        value: Money that a customer brings in a year who stays; None: for each customer the margin
             expected in the next 365 days if they stay.
         use_acquisition_cost: A lost customer costs no more than a new one: the value is at most
             what the acquisition table says the customer cost.
+        offers: Offers to choose from; empty: one, called "offer", of the keys above.
+        budget: Most that a list may cost in expectation; None: no limit.
+        list_size: Most customers on a list; None: no limit.
+        max_contacts: Nobody is contacted who got so many messages in the last `contact_days`;
+            None: no limit.
+        contact_days: Days before the cutoff whose messages count.
+        control_share: Share of the customers worth an offer who are held back by lot, so that the
+            campaign can be measured.
+        seed: Another seed draws other customers.
     """
 
-    contact_cost: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    offer_cost: float = Field(default=10.0, ge=0, allow_inf_nan=False)
-    save_rate: float = Field(default=0.30, ge=0, le=1)
-    redemption: float = Field(default=1.0, ge=0, le=1)
+    contact_cost: _Cost = 1.0
+    offer_cost: _Cost = 10.0
+    save_rate: _Chance = 0.30
+    redemption: _Chance = 1.0
     value: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     use_acquisition_cost: bool = False
+    offers: tuple[OfferOptions, ...] = ()
+    budget: _Cost | None = None
+    list_size: int | None = Field(default=None, ge=1)
+    max_contacts: int | None = Field(default=None, ge=1)
+    contact_days: int = Field(default=30, ge=1, le=3650)
+    control_share: float = Field(default=0.10, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [offer.name for offer in self.offers]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two offers are called {twice}; give each its own name")
+        return self
+
+
+_Cuts = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
+
+
+class SegmentOptions(_Options):
+    """Cut points of the RFM scores that are not learned, and what the next purchase is one of.
+
+    Attributes:
+        recency_days: Days since the last purchase: up to the first of four the score is 5, and so
+            on down to 1.
+        purchases: Purchases so far: up to the first of four the score is 1, and so on up to 5.
+        spend: Money spent so far, in the same way.
+        item: Whether the next purchase is told by "category" or by "product_id"; the category
+            where there is one, when left out.
+    """
+
+    recency_days: _Cuts | None = None
+    purchases: _Cuts | None = None
+    spend: _Cuts | None = None
+    item: Literal["category", "product_id"] | None = None
+
+    @property
+    def cuts(self) -> dict[str, tuple[float, ...]]:
+        """The cut points that are given, by name."""
+        found = {name: getattr(self, name) for name in ("recency_days", "purchases", "spend")}
+        return {name: cuts for name, cuts in found.items() if cuts is not None}
+
+    @field_validator("recency_days", "purchases", "spend")
+    @classmethod
+    def _ascend(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and list(value) != sorted(value):
+            raise ValueError("cut points ascend, such as [30, 90, 180, 365]")
+        return value
+
+
+class CampaignOptions(_Options):
+    """How past campaigns are measured (docs/campaigns.md).
+
+    Attributes:
+        window_days: Days after a contact in which its purchases and spend are counted.
+        treated_share: Campaign, or kind of campaign (its name without the date it ends with) -> the
+            share of its customers that was planned to be treated, to test the arms' sizes by.
+    """
+
+    window_days: int = Field(default=30, ge=1, le=3650)
+    treated_share: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
 
 
 class MlflowOptions(_Options):
@@ -155,6 +302,8 @@ class Config(_Options):
     churn: ChurnOptions = ChurnOptions()
     clv: ClvOptions = ClvOptions()
     decision: DecisionOptions = DecisionOptions()
+    campaigns: CampaignOptions = CampaignOptions()
+    segments: SegmentOptions = SegmentOptions()
     mlflow: MlflowOptions = MlflowOptions()
     base: Path = Field(default=Path(), exclude=True)
 

@@ -7,6 +7,8 @@ from features.label_report import label_report
 from features.profile import profile
 from features.simulate import simulate
 from serving.batch import write_list, write_text
+from serving.campaign_list import campaign_list
+from serving.report import render
 
 from . import console
 from .config import load_config
@@ -14,10 +16,10 @@ from .init import write_config
 from .jobs import (
     label_spec,
     open_configured_ledger,
-    render_report,
     score_customers,
     train_models,
 )
+from .report import keep_report, material
 from .show import (
     show_label,
     show_profile,
@@ -29,12 +31,15 @@ from .show import (
 
 __all__ = ["run_demo"]
 
+_WINDOW_DAYS = 42  # as long as the campaigns of the simulated shop work
+
 
 def run_demo(folder: Path, *, customers: int, seed: int) -> None:
     """Simulate a shop in `folder/data`, then check, train, score and report.
 
-    Writes `regulars.toml`, `mlflow.db` with its artifacts, `scores.csv` and `report.html` to
-    `folder`. Running it again replaces all of them but the tracked runs, which add up.
+    Writes `regulars.toml`, `mlflow.db` with its artifacts, `scores.csv`, `campaign.csv` and
+    `report.html` to `folder`. Running it again replaces all of them but the tracked runs, which
+    add up.
 
     Raises:
         InputError: The folder holds a `regulars.toml` that the demo did not write.
@@ -46,7 +51,7 @@ def run_demo(folder: Path, *, customers: int, seed: int) -> None:
         )
     console.say(f"1. A simulated shop of {customers:,} customers, in {folder / 'data'}")
     simulate(folder / "data", customers=customers, seed=seed)
-    write_config(folder, None, force=True)
+    write_config(folder, None, force=True, window_days=_WINDOW_DAYS)
 
     config = load_config(folder)
     console.say("2. What the data says of itself")
@@ -58,16 +63,21 @@ def run_demo(folder: Path, *, customers: int, seed: int) -> None:
     show_label(label_report(ledger, spec, found.churn))
 
     console.say("3. Training, out of time, tracked in MLflow")
-    for result in train_models(config, ledger, "all", seed=seed):
+    results = train_models(config, ledger, "all", seed=seed)
+    for result in results:
         show_training(result)
 
     console.say("4. Scoring everyone with the registered champions")
     scores = score_customers(config, ledger, None, None)
     scored_list = write_list(scores.frame, folder / "scores.csv")
-    report = write_text(render_report(ledger, scores), folder / "report.html")
+    campaign = write_list(campaign_list(scores.plan, scores.frame), folder / "campaign.csv")
+    told = material(config, ledger, scores)
+    report = write_text(render(told), folder / "report.html")
+    keep_report(config, ledger, results, told)
     show_scored(scores.frame)
 
     console.say()
     console.say(f"The scored list:  {scored_list}")
+    console.say(f"Whom to contact:  {campaign}")
     console.say(f"The report:       {report}")
     show_where_to_look(config)

@@ -51,13 +51,26 @@ margin = 1.0                 # share of spend that is profit
 # holidays = "GB"                              # public holidays for the calendar candidate
 # [clv.covariates]           rate, dropout and spend: lists of columns, as a candidate
 
+[decision]                   # whom to contact; set your own costs
+contact_cost = 1.0           # of reaching one customer, in the money of the transactions
+offer_cost = 10.0            # of the offer when it is taken
+save_rate = 0.30             # of those who would leave, the share that the offer keeps
+control_share = 0.10         # held back by lot, so that the campaign can be measured
+# budget = 500.0                               # most that a list may cost
+# [[decision.offers]]        several offers: name, and what differs from the above
+
+[campaigns]
+window_days = {window}             # after a contact; purchases and spend in them are its outcome
+
 [mlflow]
 tracking_uri = "sqlite:///mlflow.db"   # MLFLOW_TRACKING_URI in the environment wins over it
 experiment = "regulars"
 """
 
 
-def write_config(folder: Path, transactions: Path | None, *, force: bool) -> tuple[Path, list[str]]:
+def write_config(
+    folder: Path, transactions: Path | None, *, force: bool, window_days: int = 30
+) -> tuple[Path, list[str]]:
     """Write `folder/regulars.toml`.
 
     Args:
@@ -65,6 +78,7 @@ def write_config(folder: Path, transactions: Path | None, *, force: bool) -> tup
         transactions: The user's file of orders or order lines, or a glob of such files; the
             columns (of the first) are recognised.
         force: Replace a file that is there.
+        window_days: Days after a contact in which a campaign works.
 
     Returns:
         The path written, and a line for each thing recognised or missing.
@@ -78,7 +92,9 @@ def write_config(folder: Path, transactions: Path | None, *, force: bool) -> tup
         raise InputError(f"{path} exists already.", "Add --force to replace it.")
     url = "." if transactions else "data"
     lines, said = _transactions(folder, transactions)
-    text = _TEMPLATE.format(url=_quoted(url), transactions="\n".join(lines), horizon=90)
+    text = _TEMPLATE.format(
+        url=_quoted(url), transactions="\n".join(lines), horizon=90, window=window_days
+    )
     parse_config(text, path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,25 +13,28 @@ if TYPE_CHECKING:
     from features.label_report import LabelReport
     from features.labels import LabelSpec
     from features.ledger import Ledger
+    from serving.actions import Decision
     from serving.registry import RegisteredModel
     from training.backtest import Backtest
     from training.churn_panel import ChurnSettings, Effort
     from training.clv_fitting import ClvSettings
+    from training.policy_backtest import Terms
     from training.result import TrainingResult
     from training.tracking import Tracking
 
-    from .config import Config
+    from .config import Config, OfferOptions
 
 __all__ = [
     "Scores",
     "backtest_models",
     "churn_settings",
     "clv_settings",
+    "decision",
     "label_spec",
     "open_configured_ledger",
     "open_tracking",
-    "render_report",
     "score_customers",
+    "terms",
     "train_models",
     "write_figures",
     "write_label_figure",
@@ -40,11 +43,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Scores:
-    """A scored list and the models that made it."""
+    """A scored list, the models that made it, and what is to be done.
+
+    Attributes:
+        frame: The scored list.
+        churn: The churn model.
+        clv: The customer-lifetime-value model.
+        plan: Of `serving.actions.plan`, row for row as in the list.
+        decision: What the plan was made with.
+    """
 
     frame: "pd.DataFrame"
     churn: "RegisteredModel"
     clv: "RegisteredModel"
+    plan: "pd.DataFrame"
+    decision: "Decision"
 
 
 def open_configured_ledger(config: "Config") -> "Ledger":
@@ -95,6 +108,7 @@ def churn_settings(config: "Config", effort: "Effort" = "usual") -> "ChurnSettin
         offer=Offer(
             decision.contact_cost, decision.offer_cost, decision.save_rate, decision.redemption
         ),
+        terms=terms(config),
         value=decision.value,
         margin=config.clv.margin,
         use_acquisition_cost=decision.use_acquisition_cost,
@@ -105,12 +119,75 @@ def churn_settings(config: "Config", effort: "Effort" = "usual") -> "ChurnSettin
     )
 
 
+def decision(config: "Config") -> "Decision":
+    """What the configuration says may be sent, what it costs, and whom it is sent to."""
+    from models.decision import Offer
+    from serving.actions import Decision, PlannedOffer
+
+    said = config.decision
+    usual = {name: getattr(said, name) for name in Offer.__dataclass_fields__}
+
+    def offer(each: "OfferOptions") -> PlannedOffer:
+        own = {name: getattr(each, name) for name in usual if getattr(each, name) is not None}
+        return PlannedOffer(
+            each.name,
+            Offer(**usual | own),
+            each.effect,
+            each.campaign or each.name,
+            each.model,
+            each.keeps_days,
+            each.only,
+            each.min_p_alive,
+            each.earns,
+        )
+
+    return Decision(
+        tuple(map(offer, said.offers)) or (PlannedOffer(offer=Offer(**usual)),),
+        said.budget,
+        said.list_size,
+        said.max_contacts,
+        said.contact_days,
+        said.control_share,
+        said.seed,
+        said.value,
+        config.clv.margin,
+        said.use_acquisition_cost,
+    )
+
+
+def terms(config: "Config") -> "Terms":
+    """The offers whose effect is assumed, and the limits of a list, for the plan's backtest.
+
+    Where all effects are learned, it is the offer of `[decision]` itself.
+    """
+    from models.decision import Offer
+    from serving.actions import YEAR_DAYS
+    from training.policy_backtest import Terms
+
+    said = config.decision
+    offers = [each for each in decision(config).offers if each.effect == "assumed"]
+    usual = Offer(said.contact_cost, said.offer_cost, said.save_rate, said.redemption)
+    return Terms(
+        tuple(each.offer for each in offers) or (usual,),
+        tuple(each.keeps_days / YEAR_DAYS for each in offers),
+        said.budget,
+        said.list_size,
+    )
+
+
 def train_models(
     config: "Config", ledger: "Ledger", what: str, *, seed: int, effort: "Effort" = "usual"
 ) -> "list[TrainingResult]":
-    """Train `churn`, `clv` or `all`, in that order; one result each."""
+    """Train `churn`, `clv`, `segments`, `next`, `uplift` or `all`, in that order.
+
+    All leaves segments as they are where they are learned already, and leaves out what the data
+    does not allow.
+    """
     from training.churn import train_churn
     from training.clv import train_clv
+
+    from .campaigns import train_uplift_model
+    from .segments import train_next_purchase, train_segment_model
 
     tracking = open_tracking(config)
     results = []
@@ -119,6 +196,15 @@ def train_models(
         results.append(train_churn(ledger, churn, seed=seed, tracking=tracking))
     if what in ("clv", "all"):
         results.append(train_clv(ledger, clv_settings(config), seed=seed, tracking=tracking))
+    others = {
+        "segments": train_segment_model,
+        "next": train_next_purchase,
+        "uplift": train_uplift_model,
+    }
+    for name, train_one in others.items():
+        if what in (name, "all"):
+            found = train_one(config, ledger, tracking, seed=seed, asked=what == name)
+            results += [] if found is None else [found]
     return results
 
 
@@ -129,22 +215,35 @@ def score_customers(
     ids: list[str] | None,
     *,
     language: str = "en",
+    chosen: "Decision | None" = None,
 ) -> Scores:
-    """Score with the champions; `ids` None means everyone."""
-    from serving.registry import load
-    from serving.scorer import score
+    """Score with the champions and plan; `ids` None means everyone.
 
-    churn = load("regulars-churn", tracking_uri=config.mlflow.tracking_uri)
-    clv = load("regulars-clv", tracking_uri=config.mlflow.tracking_uri)
-    frame = score(ledger, cutoff, churn, clv, ids, settings=config.features, language=language)
-    return Scores(frame, churn, clv)
+    `chosen` takes the place of what the configuration says of the decision.
+    """
+    from serving.registry import load, load_if_any
+    from serving.scorer import score_and_plan
+    from serving.segments import NEXT
 
-
-def render_report(ledger: "Ledger", scores: Scores) -> str:
-    """The report of a scored list as one HTML page."""
-    from serving.report import render
-
-    return render(ledger, scores.frame, [scores.churn, scores.clv])
+    uri = config.mlflow.tracking_uri
+    churn, clv = load("regulars-churn", tracking_uri=uri), load("regulars-clv", tracking_uri=uri)
+    what = decision(config) if chosen is None else chosen
+    learned = {each.name: each.model for each in what.offers if each.effect == "uplift"}
+    models = {name: load_if_any(name, tracking_uri=uri) for name in sorted(set(learned.values()))}
+    uplift = {offer: model for offer, name in learned.items() if (model := models[name])}
+    frame, plan = score_and_plan(
+        ledger,
+        cutoff,
+        churn,
+        clv,
+        ids,
+        settings=config.features,
+        language=language,
+        decision=what,
+        uplift=uplift,
+        following=load_if_any(NEXT, tracking_uri=uri),
+    )
+    return Scores(frame, churn, clv, plan, what)
 
 
 def clv_settings(config: "Config") -> "ClvSettings":

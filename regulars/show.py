@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 _SHOWN = (
+    "segments/clusters",
+    "next/ndcg",
+    "new/ndcg",
     "churn/roc_auc",
     "churn/brier",
     "churn/ece",
@@ -214,12 +217,16 @@ def show_training(result: "TrainingResult") -> None:
     """Print how the candidates did and what became of the winner."""
     measured = result.metrics
     shown = [name for name in _SHOWN if name in measured.columns]
+    shown += [str(name) for name in measured.columns if str(name).endswith("/qini_area")]
     how = "out of fold" if "folds" in result.cutoffs.get("evaluation", {}) else "out of time"
     console.show_table(
         f"{result.name}: candidates, {how}",
         ["candidate", *shown],
         [[str(name), *row] for name, *row in measured[shown].itertuples()],
     )
+    if not result.version:
+        console.say(f"{result.name}: nothing is registered, because {result.reason}.")
+        return
     state = "champion" if result.promoted else "challenger"
     console.say(f"Chosen: {result.winner}")
     console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
@@ -279,7 +286,18 @@ def summarise_scored(scored: "pd.DataFrame") -> dict[str, Any]:
         "expected_churners": float(done["churn_probability"].sum()),
         "expected_purchases": float(done["expected_purchases"].sum()),
         "clv": float(done["clv"].sum()),
+        "action": {str(k): int(v) for k, v in done["action"].value_counts().items()},
+        "expected_value": float(done["expected_value"].sum()),
     }
+
+
+def _kinds(actions: dict[str, int]) -> list[tuple[str, int]]:
+    """Counts of actions, with all suggestions together."""
+    found: dict[str, int] = {}
+    for action, count in actions.items():
+        kind = "suggest" if action.startswith("suggest:") else action
+        found[kind] = found.get(kind, 0) + count
+    return list(found.items())
 
 
 def show_scored(scored: "pd.DataFrame") -> None:
@@ -294,6 +312,8 @@ def show_scored(scored: "pd.DataFrame") -> None:
             ["expected to churn", f"{summary['expected_churners']:,.0f}"],
             ["expected purchases", f"{summary['expected_purchases']:,.0f}"],
             ["CLV", f"{summary['clv']:,.0f}"],
+            ["expected profit of the actions", f"{summary['expected_value']:,.0f}"],
+            *[[f"  {action}", f"{count:,}"] for action, count in _kinds(summary["action"])],
         ],
     )
     at_risk = scored[(scored["status"] == "scored") & (scored["risk_tier"] != "low")]

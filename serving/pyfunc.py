@@ -104,12 +104,15 @@ def import_source(code: Path) -> ModuleType:
                 raise
         else:
             # The folder it first came from may have been a download that is gone by now.
-            package.__path__ = [str(code)]
+            for loaded, module in list(sys.modules.items()):
+                if f"{loaded}.".startswith(f"{name}.") and hasattr(module, "__path__"):
+                    inner = loaded.removeprefix(name).strip(".").split(".")
+                    module.__path__ = [str(code.joinpath(*inner))]
     return package
 
 
 class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined, unused-ignore]
-    """A churn or customer-lifetime-value model behind MLflow's `predict`.
+    """A model of Regulars behind MLflow's `predict`.
 
     Input, all columns double (whole numbers are accepted where MLflow lets them through) but the
     attributes that a model reads as text: a churn model takes the feature columns of its card, of
@@ -128,6 +131,10 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
     purchases_low, purchases_high, expected_spend, clv, clv_low, clv_high, next_purchase_days,
     value_tier`. The tier compares `clv` with cut points learned at the settings of the card, so
     it means little at others.
+
+    Two more kinds take and give what their signatures say: a model of segments the RFM summary
+    and the features of its clusters, and scores, `rfm_segment` and `cluster`; a model of the next
+    purchase the text `bought`, and `next_1` to `next_3` and `new_1` to `new_3`.
     """
 
     def load_context(self, context: Any) -> None:

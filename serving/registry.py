@@ -8,6 +8,7 @@ it does not make an untrusted registry safe, because the code stored with a mode
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ import sqlite3
 import tempfile
 import urllib.request
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.pyfunc import PyFuncModel
 
-__all__ = ["CHURN", "CLV", "RegisteredModel", "load"]
+__all__ = ["CHURN", "CLV", "RegisteredModel", "load", "load_if_any", "run_tables"]
 
 CHURN = "regulars-churn"
 """Name of the registered churn model."""
@@ -159,6 +160,70 @@ def load(name: str, alias: str = "champion", tracking_uri: str | None = None) ->
         metrics=_metrics(client, found.run_id),
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC),
     )
+
+
+def load_if_any(
+    name: str, alias: str = "champion", tracking_uri: str | None = None
+) -> RegisteredModel | None:
+    """Load a registered model that need not be there, such as one of what is bought next.
+
+    Returns:
+        The model, or None where no version of that name bears the alias.
+
+    Raises:
+        InputError: As for `load`, but for that.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    _check_reachable(uri)
+    with _mlflow_errors(uri):
+        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        try:
+            registered = client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        if alias not in dict(registered.aliases):
+            return None
+    return load(name, alias, tracking_uri)
+
+
+def run_tables(
+    run_id: str, names: Sequence[str], tracking_uri: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """Read tables that a training logged with a run, such as `calibration` and `profit`.
+
+    Args:
+        run_id: The run, such as `RegisteredModel.run_id`.
+        names: Of the tables, without the ending.
+        tracking_uri: Where MLflow keeps its records; MLflow's own setting when left out.
+
+    Returns:
+        The tables by name; those that the run does not have, or all where the run was deleted,
+        are not among them.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return {}
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    client = mlflow.MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            logged = {file.path for file in client.list_artifacts(run_id)}
+            for name in names:
+                if f"{name}.json" in logged:
+                    path = client.download_artifacts(run_id, f"{name}.json", folder)
+                    table = json.loads(Path(path).read_text(encoding="utf-8"))
+                    found[name] = pd.DataFrame(table["data"], columns=table["columns"])
+        except (MlflowException, OSError):  # the run or its files were deleted
+            return found
+    return found
 
 
 def _check_reachable(uri: str) -> None:

@@ -21,13 +21,16 @@ from features.snapshot import Snapshot, build_snapshot
 from features.subscriptions import subscription_snapshot
 from features.window import ObservationWindow, known_rows
 from models.btyd.features import btyd_features
+from serving.actions import PLAN_DTYPES, Decision, plan
 from serving.batch import check_unique
+from serving.segments import next_purchases
+from serving.stakes import learned_effects, values_if_kept
 
 if TYPE_CHECKING:
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
 
-__all__ = ["SCORED_DTYPES", "STATUSES", "default_cutoff", "score"]
+__all__ = ["SCORED_DTYPES", "STATUSES", "default_cutoff", "score", "score_and_plan"]
 
 STATUSES = ("scored", "too_new", "no_history", "unknown_customer")
 """What can become of a customer; see `score`."""
@@ -85,7 +88,24 @@ def score(
     settings: FeatureSettings | None = None,
     language: str = "en",
 ) -> pd.DataFrame:
-    """Score customers at a cutoff with the registered models.
+    """The scored list of `score_and_plan` without a decision: action and value of it are empty."""
+    return score_and_plan(ledger, cutoff, churn, clv, ids, settings=settings, language=language)[0]
+
+
+def score_and_plan(
+    ledger: Ledger,
+    cutoff: dt.date | None,
+    churn: RegisteredModel,
+    clv: RegisteredModel,
+    ids: Sequence[str] | None = None,
+    *,
+    settings: FeatureSettings | None = None,
+    language: str = "en",
+    decision: Decision | None = None,
+    uplift: Mapping[str, RegisteredModel] | None = None,
+    following: RegisteredModel | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score customers at a cutoff with the registered models, and decide what to do with each.
 
     The status of a customer is
 
@@ -104,7 +124,8 @@ def score(
     Probabilities are of no purchase within the churn model's horizon after its gap; purchases,
     spend (undiscounted, before margin) and CLV (discounted margin) are expected within the CLV
     model's horizon, and a model with a calendar takes it from the cutoff on. `action` and
-    `expected_value` are empty.
+    `expected_value` are those of the plan (`serving.actions.plan`); of somebody who is not scored
+    they say nothing.
 
     Args:
         ledger: The trusted tables.
@@ -115,14 +136,19 @@ def score(
             cutoff, sorted by id.
         settings: Features beside the catalogue, as in training.
         language: Of the reasons: "en" or "zh".
+        decision: What may be sent, and what it costs; None: nothing is decided.
+        uplift: Offer -> the uplift model that knows its effect, for each offer of the decision
+            whose effect is learned.
+        following: The model of what is bought next, for suggestions to those who stay.
 
     Returns:
-        One row for each id, in the order asked, with the columns and types of
-        `SCORED_DTYPES`.
+        The scored list, one row for each id, in the order asked, with the columns and types of
+        `SCORED_DTYPES`; and the plan, row for row (no rows without a decision).
 
     Raises:
-        InputError: The cutoff lies outside the data, an id is asked for twice or empty, or a
-            model does not fit the data or this version's features.
+        InputError: The cutoff lies outside the data, an id is asked for twice or empty, a
+            model does not fit the data or this version's features, an offer needs a model that
+            was not given, or a model knows no campaign of its kind.
     """
     as_of = _checked_cutoff(ledger, cutoff)
     _check_kind(churn, "churn")
@@ -183,7 +209,19 @@ def score(
             table.loc[new, name] = found[name]
     table["churn_model"] = churn.label
     table["clv_model"] = clv.label
-    return _in_contract(table.rename_axis("customer_id").reset_index())
+    scored = _in_contract(table.rename_axis("customer_id").reset_index())
+    if decision is None:
+        return scored, pd.DataFrame(columns=list(PLAN_DTYPES)).astype(dict(PLAN_DTYPES))
+    with task("Deciding", total=1) as deciding:
+        worth = values_if_kept(ledger, at_risk, inputs, decision, contracts=at_risk is not snapshot)
+        effects = learned_effects(decision, uplift or {}, inputs.loc[risky])
+        suggestions = None
+        if following is not None:
+            suggestions = next_purchases(ledger, as_of, following, present)["next_category"]
+        planned = plan(scored, ledger, decision, worth, effects=effects, suggestions=suggestions)
+        deciding.advance()
+    decided = scored.assign(action=planned["action"], expected_value=planned["expected_value"])
+    return decided, planned
 
 
 def _checked_cutoff(ledger: Ledger, cutoff: dt.date | None) -> dt.date:

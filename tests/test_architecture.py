@@ -92,11 +92,12 @@ def test_nothing_unpickles():
     assert offenders == []
 
 
-def test_the_page_of_features_is_what_the_catalogue_says():
-    script = ROOT / "docs" / "write_features.py"
-    spec = importlib.util.spec_from_file_location("write_features", script)
+@pytest.mark.parametrize("name", ["features", "measures"])
+def test_the_page_of_a_catalogue_is_what_it_says(name):
+    script = ROOT / "docs" / f"write_{name}.py"
+    spec = importlib.util.spec_from_file_location(f"write_{name}", script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == module.page()
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == module.page()

@@ -12,9 +12,11 @@ from features.progress import task
 from models.churn import ChurnModel
 from models.scorers import Recipe
 from training import metrics
+from training.churn_choice import validation_cutoffs
 from training.churn_model import assemble, features_hash
 from training.churn_panel import Panel
 from training.churn_pictures import Judged, log_importance, log_judged
+from training.churn_policies import log_policies
 from training.churn_rolling import Rolling
 from training.churn_tuning import Tuned
 from training.closing import close_training
@@ -111,6 +113,9 @@ def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingRes
                 run.table("choice", t.choice.table)
                 if name in t.tuning:
                     run.table("tuning", t.tuning[name].trials)
+                if name == winner:
+                    judging = [*validation_cutoffs(t.some, t.plan.test), t.plan.test]
+                    log_policies(run, ledger, t.some, name, judging, settings, t.seed)
                 run.describe(story)
             progress.advance()
     assert registered is not None

@@ -21,7 +21,9 @@ from features.snapshot import Snapshot, build_snapshot
 from features.subscriptions import RENEWAL_DAYS, subscription_snapshot
 from features.window import MAX_TRAINING_CUTOFFS, ObservationWindow
 from models.btyd.features import btyd_features
-from models.decision import Offer, value_at_stake
+from models.decision import Offer
+from models.worth import value_if_kept
+from training.policy_backtest import Terms
 
 __all__ = ["ChurnSettings", "Effort", "Panel", "Slice", "churn_panel"]
 
@@ -49,6 +51,7 @@ class ChurnSettings:
             runs at the cutoff ends in it.
         features: Features beside the catalogue.
         offer: What keeping a customer costs, and how often it succeeds.
+        terms: The offers and limits that the backtest of the plan is made with; None: the offer.
         value: What a customer is worth who stays; None: by the purchase and spend models, and
             where they say nothing the mean of the others, or of a first purchase.
         margin: Share of spend that is profit, for the value by these models.
@@ -67,6 +70,7 @@ class ChurnSettings:
     label: Literal["purchases", "subscriptions"] = "purchases"
     features: FeatureSettings = field(default_factory=FeatureSettings)
     offer: Offer = field(default_factory=Offer)
+    terms: Terms | None = None
     value: float | None = None
     margin: float = 1.0
     use_acquisition_cost: bool = False
@@ -243,22 +247,19 @@ def _eligible(rfm: pd.DataFrame, settings: ChurnSettings) -> npt.NDArray[np.bool
 def _value(
     ledger: Ledger, snapshot: Snapshot, expected: pd.DataFrame, settings: ChurnSettings
 ) -> npt.NDArray[np.float64]:
-    if settings.value is not None:
-        value = np.full(len(expected), settings.value)
-    elif settings.label == "subscriptions" and FEE in snapshot.features:
-        fee = snapshot.features[FEE].to_numpy(np.float64)
-        value = settings.margin * 12.0 * np.where(np.isnan(fee), np.nanmean(fee), fee)
-    else:
-        known = expected[VALUE].to_numpy(np.float64)
-        # Without a spend model, a customer who stays is good for one purchase more.
-        usual = known[~np.isnan(known)].mean() if not np.isnan(known).all() else None
-        value = settings.margin * np.where(
-            np.isnan(known), snapshot.rfm["first_value"].mean() if usual is None else usual, known
-        )
-    if not settings.use_acquisition_cost:
-        return value
-    cost = attributes(ledger, snapshot.window, [COST])[COST]
-    return value_at_stake(value, cost.to_numpy(np.float64))
+    known = expected.get(VALUE, pd.Series(np.nan, index=expected.index))
+    fee = snapshot.features.get(FEE) if settings.label == "subscriptions" else None
+    cost = None
+    if settings.use_acquisition_cost:
+        cost = attributes(ledger, snapshot.window, [COST])[COST].reindex(expected.index)
+    return value_if_kept(
+        known,
+        margin=settings.margin,
+        first_value=float(snapshot.rfm["first_value"].mean()),
+        fixed=settings.value,
+        fee=fee,
+        acquisition_cost=cost,
+    )
 
 
 def _drawn(customers: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:

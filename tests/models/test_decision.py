@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.base import ModelError
-from models.decision import Offer, break_even, contact, expected_value, value_at_stake
+from models.decision import (
+    Offer,
+    break_even,
+    contact,
+    effect_value,
+    expected_cost,
+    expected_value,
+    value_at_stake,
+)
 
 chances = st.floats(0.0, 1.0)
 costs = st.floats(0.0, 100.0)
@@ -72,3 +80,28 @@ def test_an_impossible_offer_is_refused(wrong):
 def test_an_impossible_probability_is_refused():
     with pytest.raises(ModelError, match="between 0 and 1"):
         expected_value([0.2, 30.0], 200.0, Offer())
+
+
+@given(chances, st.floats(0.0, 1e4), offers)
+def test_an_effect_of_p_times_the_save_rate_is_the_assumed_rule(p, value, offer):
+    kept = p * offer.save_rate
+    earned = expected_value(p, value, offer)
+    assert effect_value(kept, p, value, offer) == pytest.approx(earned, abs=1e-6)
+    assert expected_cost(kept, p, offer) + earned == pytest.approx(kept * value, abs=1e-6)
+
+
+def test_an_effect_by_hand():
+    offer = Offer(1.0, 10.0, redemption=0.5)
+    # 8 % are kept and take it, so do half of the 60 % who stay anyway.
+    assert expected_cost(0.08, 0.4, offer) == pytest.approx(1.0 + 10.0 * 0.38)
+    assert effect_value(0.08, 0.4, 200.0, offer) == pytest.approx(16.0 - 4.8)
+    # Somebody who is driven away does not redeem for it.
+    assert effect_value(-0.08, 0.4, 200.0, offer) == pytest.approx(-16.0 - 4.0)
+    assert np.isnan(effect_value([np.nan, 0.1], [0.4, np.nan], 200.0, offer)).all()
+
+
+def test_an_impossible_effect_is_refused():
+    with pytest.raises(ModelError, match="between -1 and 1"):
+        effect_value(1.5, 0.4, 200.0, Offer())
+    with pytest.raises(ModelError, match="between 0 and 1"):
+        expected_cost(0.5, 1.4, Offer())

@@ -10,8 +10,21 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_there_is_a_quick_start():
-    assert "quickstart.ipynb" in [path.name for path in NOTEBOOKS]
+def test_there_is_one_for_each_question():
+    assert [path.stem for path in NOTEBOOKS] == [
+        "1_explore_and_label",
+        "2_compare_churn_models",
+        "3_clv_posterior",
+        "4_measure_a_campaign",
+        "5_list_to_decision",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_opens_with_its_question(path):
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert first.startswith(f"# {path.stem[0]}. ")
+    assert "**Question: " in first
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -10,28 +10,29 @@ import pytest
 
 from features.simulate import simulate
 from regulars.cli import run
-from training.churn_recipes import QUICK
 
 pytestmark = pytest.mark.slow
+
+CHURN = ("logistic", "lightgbm_offset")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A shop on which `init`, `check` and `train` have run."""
     folder = tmp_path_factory.mktemp("shop")
-    simulate(folder / "data", customers=700, days=800, seed=3)
+    simulate(folder / "data", customers=500, days=600, seed=3)
     config = ["-c", str(folder / "regulars.toml")]
     assert run(["init", str(folder), "--transactions", str(folder / "data" / "orders.csv")]) == 0
-    _ask_for(folder / "regulars.toml", "mbg_nbd", "pareto_nbd", "recalibrated")
+    _ask_for(folder / "regulars.toml", "mbg_nbd", "bg_nbd", "recalibrated")
     assert run(["check", *config]) == 0
     assert run(["train", "--quick", *config]) == 0
     return folder
 
 
 def _ask_for(config: Path, *candidates: str) -> None:
-    """A few CLV candidates, and the quick churn ones, so that nobody has to wait."""
+    """A few candidates, so that nobody has to wait."""
     text = config.read_text(encoding="utf-8")
-    for section, names in (("[churn]", QUICK), ("[clv]", candidates)):
+    for section, names in (("[churn]", CHURN), ("[clv]", candidates)):
         assert f"{section}\n" in text
         text = text.replace(f"{section}\n", f"{section}\ncandidates = {list(names)}\n")
     config.write_text(text, encoding="utf-8")
@@ -70,7 +71,7 @@ def test_everybody_is_scored_by_default(shop, tmp_path, capsys):
     scored = pd.read_parquet(tmp_path / "scores.parquet")
     assert said["customers"] == len(scored)
     known = scored[scored["status"] == "scored"]
-    assert len(known) > 600
+    assert len(known) > 400
     assert known["churn_probability"].between(0, 1).all()
     assert (known["churn_low"] <= known["churn_probability"]).all()
     assert (known["churn_probability"] <= known["churn_high"]).all()
@@ -97,10 +98,40 @@ def test_scoring_twice_gives_the_same_bytes(shop, tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_the_campaign_list_agrees_with_the_scored_list(shop, tmp_path, capsys):
+    assert run(["score", "-o", str(tmp_path / "scores.parquet")]) == 0
+    output, plan = tmp_path / "campaign.csv", tmp_path / "plan.parquet"
+    capsys.readouterr()
+    assert run(["actions", "-o", str(output), "--plan", str(plan), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    listed = pd.read_csv(output, dtype={"customer_id": str})
+    scored, planned = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("scores", "plan"))
+    assert scored["action"].equals(planned["action"])
+    assert scored["expected_value"].equals(planned["expected_value"])
+    assert said["contacted"] == (listed["arm"] == "treatment").sum() > 0
+    assert said["control"] == (listed["arm"] == "control").sum() > 0
+    assert said["expected_value"] == pytest.approx(listed["expected_value"].sum())
+    assert (scored["expected_value"].dropna() >= 0.0).all()
+    assert run(["actions", "-o", str(output), "--budget", "100", "--offer", "offers"]) == 2
+    _refused(capsys, "Did you mean offer?")
+
+
+def test_segments_are_one_row_a_customer(shop, tmp_path, capsys):
+    output = tmp_path / "segments.csv"
+    assert run(["segments", "-o", str(output), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    table = pd.read_csv(output, dtype={"customer_id": str})
+    assert said["customers"] == len(table) > 400
+    scored = table["rfm_segment"].notna()
+    assert table.loc[scored, "playbook"].notna().all()
+    assert sum(row["customers"] for row in said["rfm_segments"]) == scored.sum()
+    assert sum(row["customers"] for row in said["matrix"]) == scored.sum()
+
+
 def test_a_snapshot_carries_labels_only_where_the_horizon_has_closed(shop, tmp_path, capsys):
     early, late = tmp_path / "early.parquet", tmp_path / "late.parquet"
-    assert run(["snapshot", "--cutoff", "2024-01-01", "-o", str(early)]) == 0
-    assert run(["snapshot", "--cutoff", "2024-09-01", "-o", str(late)]) == 0
+    assert run(["snapshot", "--cutoff", "2023-10-01", "-o", str(early)]) == 0
+    assert run(["snapshot", "--cutoff", "2024-02-01", "-o", str(late)]) == 0
     assert "churned" in pd.read_parquet(early).columns
     assert "churned" not in pd.read_parquet(late).columns
     assert "horizon still open" in capsys.readouterr().out
@@ -112,6 +143,17 @@ def test_the_report_is_one_page_that_needs_nothing_else(shop, tmp_path):
     assert page.lower().startswith("<!doctype html>")
     assert 'src="http' not in page
     assert "regulars-churn" in page
+
+
+def test_the_page_is_kept_with_the_winning_runs_and_names_no_customer(shop, tmp_path):
+    client = _client(shop)
+    ids = pd.read_csv(shop / "data" / "orders.csv", dtype=str)["Customer ID"].dropna().unique()
+    for name in ("regulars-churn", "regulars-clv"):
+        run_id = client.get_model_version_by_alias(name, "champion").run_id
+        path = client.download_artifacts(run_id, "report.html", str(tmp_path))
+        page = Path(path).read_text(encoding="utf-8")
+        assert f"{name}/1" in page
+        assert not [customer for customer in ids if customer in page]
 
 
 def test_backtest_is_one_long_table_with_pictures_and_a_choice(shop, tmp_path, capsys, monkeypatch):

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from features.settings import TableSettings
-from regulars.config import Config, ConfigError, load_config, parse_config
-from regulars.jobs import clv_settings
+from models.decision import Offer
+from regulars.config import Config, ConfigError, OfferOptions, load_config, parse_config
+from regulars.jobs import churn_settings, clv_settings, decision
 
 WHERE = Path("shop") / "regulars.toml"
 
@@ -52,6 +53,37 @@ def test_the_offer_has_the_defaults_of_the_literature():
     assert parse_config("", WHERE).decision.value is None
 
 
+def test_offers_have_what_they_do_not_say_from_the_decision():
+    said = parse_config(
+        """
+        [decision]
+        contact_cost = 0.5
+        save_rate = 0.2
+        budget = 300
+        [[decision.offers]]
+        name = "gift"
+        offer_cost = 7.0
+        only = { risk_tier = ["high"] }
+        [[decision.offers]]
+        name = "call me"
+        effect = "uplift"
+        campaign = "call"
+        keeps_days = 60
+        """,
+        WHERE,
+    )
+    found = decision(said)
+    gift, call = found.offers
+    assert gift.offer == Offer(0.5, 7.0, 0.2, 1.0)
+    assert (gift.name, gift.effect, gift.only) == ("gift", "assumed", {"risk_tier": ("high",)})
+    assert (call.effect, call.campaign, call.keeps_days) == ("uplift", "call", 60)
+    assert (found.budget, found.control_share, found.margin) == (300.0, 0.1, 1.0)
+    # Candidates are judged by the offer of [decision] itself.
+    assert churn_settings(said).offer == Offer(0.5, 10.0, 0.2, 1.0)
+    (only,) = decision(parse_config("[decision]\nsave_rate = 0.2", WHERE)).offers
+    assert (only.name, only.offer.save_rate) == ("offer", 0.2)
+
+
 def test_a_file_with_features_lies_beside_the_configuration(tmp_path):
     config = parse_config('[features]\nextra = "mine.py"', tmp_path / "regulars.toml")
     assert config.features.extra == str(tmp_path / "mine.py")
@@ -72,8 +104,23 @@ def test_a_file_with_features_lies_beside_the_configuration(tmp_path):
         ("[churn]\nhorizon_days = 0", "greater than or equal to 1"),
         ("[clv]\nmargin = 0.0", "clv.margin"),
         ("[decision]\nsave_rate = 30", "less than or equal to 1"),
-        ("[decision]\noffer_costs = 3", "Did you mean offer_cost?"),
+        ("[decision]\noffer_costs = 3", "Did you mean offer_cost or"),
         ("[decision]\nvalue = 0", "decision.value"),
+        ("[decision]\nbudget = -1", "decision.budget"),
+        ("[decision]\ncontrol_share = 1.0", "less than 1"),
+        ("[[decision.offers]]\nsave_rate = 0.1", "decision.offers.0.name: Field required"),
+        ("[[decision.offers]]\nname = 'a:b'", "an offer is called by letters"),
+        ("[[decision.offers]]\nname = 'none'", "which stands for no offer"),
+        ("[[decision.offers]]\nname = 'a'\nsave_rat = 0.1", "Did you mean save_rate?"),
+        ("[[decision.offers]]\nname = 'a'\n" * 2, "two offers are called a"),
+        ("[[decision.offers]]\nname = 'a'\neffect = 'learnt'", "'assumed' or 'uplift'"),
+        ("[[decision.offers]]\nname = 'a'\ncampaign = 'b'", 'read where effect = "uplift"'),
+        (
+            "[[decision.offers]]\nname = 'a'\neffect = 'uplift'\nsave_rate = 0.1",
+            "there is no save_rate to assume",
+        ),
+        ("[[decision.offers]]\nname = 'a'\nearns = 'spend'", "what customers spend more is known"),
+        ("[[decision.offers]]\nname = 'a'\nonly = {country = []}", "at least 1 item"),
         ("[features]\nextras = 'f.py'", "Did you mean extra?"),
         ("[clv]\nsegments = 'x'", "Did you mean segment?"),
         ("[clv.covariates]\nrates = ['x']", "unknown key rates in [clv.covariates]"),
@@ -137,6 +184,7 @@ def test_every_key_is_in_the_documentation():
     }
     keys = [f.alias or name for name, f in TableSettings.model_fields.items() if name != "columns"]
     keys += [key for fields in sections.values() for key in fields]
+    keys += list(OfferOptions.model_fields)
     missing = [key for key in keys if f"`{key}`" not in text]
     missing += [f"[{name}]" for name in sections if f"## [{name}]" not in text]
     assert missing == []

@@ -22,7 +22,7 @@ from models.hybrid import LearnedLifetimeValue
 from models.tiers import Tiers
 from models.value import TwoPartBtydValue, base_expectation
 from serving.registry import RegisteredModel, load
-from serving.report import render
+from serving.report import Material, render
 from serving.scorer import score
 
 LAST = dt.date(2024, 6, 30)
@@ -110,5 +110,6 @@ def test_the_report_takes_it(
     registered_value: RegisteredModel,
 ) -> None:
     churn = registered[0]
-    page = render(ledger, score(ledger, None, churn, registered_value), [churn, registered_value])
+    scored = score(ledger, None, churn, registered_value)
+    page = render(Material(scored, churn, registered_value, ledger.quality.to_dict()))
     assert registered_value.label in page

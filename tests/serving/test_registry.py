@@ -22,7 +22,7 @@ import pytest
 from features.errors import InputError
 from models.churn import ChurnModel
 from serving import registry
-from serving.registry import load
+from serving.registry import load, load_if_any
 
 
 def refusal(uri: str, name: str = "regulars-churn", alias: str = "champion") -> InputError:
@@ -40,6 +40,18 @@ def test_the_champion_is_loaded_with_its_card_and_metrics(
     assert model.model_id.startswith("m-")
     assert model.card["feature_names"] == churn_model.feature_names
     assert model.metrics == {"churn/roc_auc": 0.75}
+
+
+def test_a_model_that_need_not_be_there_is_none_where_it_is_not(
+    churn_registry: Any, tmp_path: Path
+) -> None:
+    found = load_if_any("regulars-churn", tracking_uri=churn_registry.uri)
+    assert found is not None
+    assert found.label == "regulars-churn/1"
+    assert load_if_any("regulars-next", tracking_uri=churn_registry.uri) is None
+    assert load_if_any("regulars-churn", "challenger", churn_registry.uri) is None
+    with pytest.raises(InputError, match="no MLflow database"):
+        load_if_any("regulars-churn", tracking_uri=f"sqlite:///{tmp_path / 'no.db'}")
 
 
 def test_loading_changes_no_global_setting(churn_registry: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,11 @@ from features.ledger import Ledger
 from features.progress import Task, reporting
 from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
+from models.decision import Offer, expected_value
+from serving.actions import Decision, PlannedOffer
 from serving.batch import read_list, write_list
 from serving.registry import RegisteredModel
-from serving.scorer import SCORED_DTYPES, default_cutoff, score
+from serving.scorer import SCORED_DTYPES, default_cutoff, score, score_and_plan
 
 Models = tuple[RegisteredModel, RegisteredModel]
 
@@ -143,7 +146,58 @@ def test_probabilities_and_ranges_make_sense(everyone: pd.DataFrame) -> None:
     assert np.isfinite(scored[["clv", "expected_spend", "expected_purchases"]]).all(axis=None)
     assert set(scored["risk_tier"]) | set(scored["value_tier"]) <= {"low", "medium", "high"}
     assert not (scored[["reason_1", "reason_2", "reason_3"]] == "").any(axis=None)
-    assert everyone[["action", "expected_value"]].isna().all(axis=None)
+    assert everyone[["action", "expected_value"]].isna().all(axis=None)  # nothing was decided
+
+
+def test_a_decision_fills_action_and_expected_value(
+    ledger: Ledger, registered: Models, everyone: pd.DataFrame, features: pd.DataFrame
+) -> None:
+    offer = PlannedOffer("gift", Offer(1.0, 5.0, 0.3))
+    decision = Decision((offer,), control_share=0.25, margin=0.4)
+    asked = [*everyone["customer_id"], "visitor", "nobody"]
+    listed, plan = score_and_plan(ledger, None, *registered, ids=asked, decision=decision)
+    assert {name: str(dtype) for name, dtype in listed.dtypes.items()} == dict(SCORED_DTYPES)
+    others = [name for name in COLUMNS if name not in ("action", "expected_value")]
+    pd.testing.assert_frame_equal(listed[others].iloc[:-2], everyone[others])
+    for name in ("customer_id", "action", "expected_value"):
+        assert listed[name].equals(plan[name])
+    scored = listed["status"] == "scored"
+    assert listed.loc[~scored, ["action", "expected_value"]].isna().all(axis=None)
+    assert set(listed.loc[scored, "action"]) == {"gift", "control:gift", "none"}
+    # The value is that of training: what a customer who stays brings, times the margin.
+    worth = 0.4 * features["value_if_alive"].reindex(plan["customer_id"]).to_numpy()
+    np.testing.assert_allclose(plan["value_if_kept"][scored], worth[scored])
+    sent = (listed["action"] == "gift").to_numpy()
+    np.testing.assert_allclose(
+        listed.loc[sent, "expected_value"],
+        expected_value(listed.loc[sent, "churn_probability"], worth[sent], offer.offer),
+    )
+    assert (listed.loc[scored & ~sent, "expected_value"] == 0.0).all()
+
+
+class Uplift:
+    """An uplift model that has learned of one kind of campaign."""
+
+    label = "regulars-uplift/1"
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        tau = np.where(frame["days_since_last"] < 60, 0.2, -0.1)
+        return pd.DataFrame({"uplift_voucher": tau, "stay_voucher": 0.5}, index=frame.index)
+
+
+def test_a_learned_effect_is_read_from_its_model(ledger: Ledger, registered: Models) -> None:
+    offer = PlannedOffer("gift", Offer(1.0, 5.0), "uplift", "voucher")
+    decision = Decision((offer,), control_share=0.0)
+    models: Any = {"gift": Uplift()}
+    listed, plan = score_and_plan(ledger, None, *registered, decision=decision, uplift=models)
+    assert set(plan["effect"].dropna()) == {0.2, -0.1}
+    assert (plan.loc[listed["action"] == "gift", "effect"] == 0.2).all()
+    with pytest.raises(InputError, match="regulars train uplift"):
+        score_and_plan(ledger, None, *registered, decision=decision)
+    other = Decision((replace(offer, campaign="call"),))
+    with pytest.raises(InputError, match="knows no campaign of the kind call") as caught:
+        score_and_plan(ledger, None, *registered, decision=other, uplift=models)
+    assert "voucher" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["list.parquet", "list.csv", "list.csv.gz"])
@@ -241,3 +295,29 @@ def test_a_cutoff_that_the_model_has_seen_past_is_noted(ledger: Ledger, register
     with reporting(notes):
         score(ledger, dt.date(2024, 3, 1), *registered)
     assert notes.said == []
+
+
+def test_a_customer_changes_tier_because_of_itself(
+    everyone: pd.DataFrame, ledger: Ledger, registered: Models, churn_model: ChurnModel
+) -> None:
+    rows = ledger.transactions.to_pyarrow().to_pandas()
+    rows["amount"] = rows["amount"].astype(float)
+    # As many customers again, who buy every other day and spend a fortune.
+    days = pd.date_range(rows["timestamp"].max() - pd.Timedelta(days=58), periods=30, freq="2D")
+    columns = ["customer_id", "timestamp", "amount"]
+    crowd = pd.DataFrame(
+        [(f"rich-{i:03d}", day, 5000.0) for i in range(300) for day in days], columns=columns
+    )
+    crowded = Ledger.from_frames(
+        pd.concat([rows[columns], crowd]), events=ledger.tables["events"].to_pyarrow().to_pandas()
+    )
+    alone = everyone[everyone["status"] == "scored"].set_index("customer_id")
+    among = score(crowded, None, *registered).set_index("customer_id").loc[alone.index]
+    assert len(set(alone["value_tier"])) > 1
+    pd.testing.assert_series_equal(among["value_tier"], alone["value_tier"])
+    # Some features compare a customer with all others, so a probability may move; a cut may not.
+    for scored in (alone, among):
+        assert list(churn_model.tiers.assign(scored["churn_probability"])) == list(
+            scored["risk_tier"]
+        )
+    assert (alone["risk_tier"] == among["risk_tier"]).mean() > 0.9

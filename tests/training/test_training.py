@@ -63,8 +63,10 @@ def test_same_measures_pictures_and_tables_in_every_run(result, runs, store):
     names, files = [], []
     for run in runs.values():
         names.append({m for m in run.data.metrics if m.startswith(shared)} - point)
-        files.append(_artifacts(store[0].client, run.info.run_id) - {"promotion.json"})
-    files = [found - {"tuning.json"} for found in files]
+        files.append(_artifacts(store[0].client, run.info.run_id))
+    # What only the winner has, and those that were tuned.
+    own = {"promotion.json", "tuning.json", "policy_backtest.json", "policy_backtest.png"}
+    files = [found - own for found in files]
     assert all(found == names[0] for found in names)
     assert all(found == files[0] for found in files)
     assert any(name.endswith(".png") for name in files[0])

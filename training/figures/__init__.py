@@ -8,7 +8,7 @@ forecast. Grey: the reference.
 from training.figures.backtest import backtest, coverage, predictive_check, tracking_by_cutoff
 from training.figures.churn import calibration, gain_and_lift, levels, scores
 from training.figures.model import alive_matrix, posterior
-from training.figures.profit import profit_curve, stress
+from training.figures.profit import off_policy, policy_backtest, profit_curve, stress
 from training.figures.style import pixels
 from training.figures.value import deciles, frequency, tracking
 
@@ -21,7 +21,9 @@ __all__ = [
     "frequency",
     "gain_and_lift",
     "levels",
+    "off_policy",
     "pixels",
+    "policy_backtest",
     "posterior",
     "predictive_check",
     "profit_curve",

@@ -21,7 +21,7 @@ from training.figures.style import (
 )
 from training.metrics.inputs import Array
 
-__all__ = ["profit_curve", "stress"]
+__all__ = ["off_policy", "policy_backtest", "profit_curve", "stress"]
 
 _SAME_SIZE = "_same_size"
 
@@ -157,3 +157,75 @@ def stress(table: pd.DataFrame, *, title: str = "If the save rate is another one
 
 def _money(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+
+
+@styled
+def policy_backtest(
+    table: pd.DataFrame,
+    *,
+    model: str = "model",
+    title: str = "What the plan would have earned",
+) -> Figure:
+    """Realised profit of each policy (left); expected against realised, by cutoff (right).
+
+    Args:
+        table: Table of `training.policy_backtest.policy_backtest`.
+        model: The plan among its policies.
+        title: The headline.
+    """
+    single = table[table["cutoff"] != "all"]
+    cutoffs = list(dict.fromkeys(single["cutoff"]))
+    whole = table[table["cutoff"] == table["cutoff"].iloc[0]].set_index("policy")
+    chosen = {name: float(whole[name][model]) for name in ("expected_profit", "realised_profit")}
+    figure = page(
+        title,
+        f"the plan earned {_money(chosen['realised_profit'])} per customer and cutoff "
+        f"({_money(chosen['expected_profit'])} expected), {len(cutoffs)} "
+        f"cutoff{'' if len(cutoffs) == 1 else 's'}",
+    )
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _draw_policies(left, whole, model)
+    rows = single[single["policy"] == model]
+    at = np.arange(len(rows))
+    right.vlines(at, rows["low"], rows["high"], color=RULE, linewidth=6)
+    right.plot(at, rows["realised_profit"], "o", color=INK, markersize=7, label="realised")
+    right.plot(
+        at, rows["expected_profit"], "D", color=FORECAST, markersize=6, label="expected", zorder=3
+    )
+    right.axhline(0.0, color=MUTED, linewidth=0.8)
+    right.set_xticks(at, [str(day) for day in rows["cutoff"]], rotation=30, ha="right")
+    right.set(title="the plan, cutoff by cutoff")
+    right.margins(x=0.2, y=0.15)
+    low, high = right.get_ylim()
+    right.set_ylim(low - 0.2 * (high - low), high)  # room for the legend below the points
+    right.legend(loc="lower left", labelspacing=0.25, ncols=2)
+    compact_axis(right.yaxis)
+    return figure
+
+
+@styled
+def off_policy(
+    table: pd.DataFrame,
+    *,
+    model: str = "model",
+    title: str = "What lists would have earned in past campaigns",
+) -> Figure:
+    """Gain of each policy beyond contacting nobody, with its interval: no save rate is assumed.
+
+    Args:
+        table: Table of `training.off_policy.off_policy_backtest`, whose first campaign is drawn.
+        model: The plan among its policies.
+        title: The headline.
+    """
+    first = table["campaign"].iloc[0]
+    rows = table[table["campaign"] == first].set_index("policy")
+    rows = rows[rows["gain"].notna()].rename(columns={"gain": "realised_profit"})
+    figure = page(
+        title,
+        f"{'campaigns together' if first == 'all' else first}: treated against held back, "
+        "among those on each list",
+    )
+    axes = figure.subplots()
+    _draw_policies(axes, rows, model)
+    axes.set(title="", xlabel="money per customer of the base beyond contacting nobody")
+    return figure

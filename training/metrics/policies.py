@@ -7,12 +7,14 @@ sent the offer; `stress` shows what hangs on the save rate.
 
 The policies are nothing, everyone, one for each forecast (contact where its probability says that
 it pays, see `models.decision`), the same number of customers as the model contacts (taken by
-another forecast, or at random), and the oracle, who knows who will churn. Random is no draw but
+another forecast, by the highest risk only, by the highest value only, or at random), and the
+oracle, who knows who will churn. Random is no draw but
 the mean of all draws, and so is the choice among customers whom a forecast cannot tell apart.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +30,18 @@ from training.metrics.bootstrap import (
 from training.metrics.inputs import Array, probabilities
 from training.metrics.profit import customer_profit, values
 
-__all__ = ["campaign_policies", "profit_curve", "stress"]
+__all__ = [
+    "Listed",
+    "campaign_policies",
+    "compare",
+    "profit_curve",
+    "simple_lists",
+    "stress",
+    "top",
+]
 
 MODEL = "model"
+_OWN = ("nothing", "random", "everyone", "risk_only", "value_only")
 
 
 def campaign_policies(
@@ -60,13 +71,14 @@ def campaign_policies(
         level: Of the intervals.
 
     Returns:
-        One row a policy: `nothing`, `random`, `everyone`, each other forecast NAME and
-        `NAME_same_size`, then `model` and `oracle`. Money is per row of the base, contacted or
-        not. Columns:
+        One row a policy: `nothing`, `random`, `everyone`, `risk_only` and `value_only` (as many as
+        the model contacts, those with its highest probabilities or the highest values), each other
+        forecast NAME and `NAME_same_size`, then `model` and `oracle`. Money is per row of the
+        base, contacted or not. Columns:
 
         - `policy`, `contacted` (share of customers),
-        - `expected_profit`: by the policy's own probabilities; by the model's for `random`
-          and `everyone`; by what happened for `oracle`,
+        - `expected_profit`: by the policy's own probabilities; by the model's for `random`,
+          `everyone`, `risk_only` and `value_only`; by what happened for `oracle`,
         - `realised_profit`, `low`, `high`: by what happened, with its interval,
         - `realised_total`: the same for all customers together,
         - `of_oracle`: as a share of the oracle's; `nan` where the oracle earns nothing,
@@ -79,7 +91,7 @@ def campaign_policies(
     """
     if model not in forecasts:
         raise ValueError(f"expected a forecast called {model}, got {', '.join(forecasts)}")
-    reserved = {"nothing", "random", "everyone", "oracle"} & set(forecasts)
+    reserved = {*_OWN, "oracle"} & set(forecasts)
     if reserved:
         raise ValueError(f"expected other names for forecasts than {', '.join(sorted(reserved))}")
     checked = {name: probabilities(y, p) for name, p in forecasts.items()}
@@ -94,24 +106,79 @@ def campaign_policies(
 
     chosen = (promise[model] > 0.0).astype(np.float64)
     size = float(chosen.sum())
-    nobody, everybody = np.zeros(actual.size), np.ones(actual.size)
-    lists: dict[str, tuple[Array, Array]] = {
-        "nothing": (nobody, promise[model]),
-        "random": (everybody * (size / actual.size), promise[model]),
-        "everyone": (everybody, promise[model]),
+    lists: dict[str, Listed] = {
+        name: Listed(share, promise[model], came)
+        for name, share in simple_lists(size, checked[model][1], worth).items()
     }
     for name, earns in promise.items():
         if name != model:
-            lists[name] = ((earns > 0.0).astype(np.float64), earns)
-            lists[f"{name}_same_size"] = (_top(earns, size), earns)
-    lists[model] = (chosen, promise[model])
-    lists["oracle"] = ((came > 0.0).astype(np.float64), came)
+            lists[name] = Listed((earns > 0.0).astype(np.float64), earns, came)
+            lists[f"{name}_same_size"] = Listed(top(earns, size), earns, came)
+    lists[model] = Listed(chosen, promise[model], came)
+    lists["oracle"] = Listed((came > 0.0).astype(np.float64), came, came)
+    return compare(
+        lists, code, clusters, model=model, replicates=replicates, seed=seed, level=level
+    )
 
-    realised = np.stack([share * came for share, _ in lists.values()])
+
+class Listed(NamedTuple):
+    """A policy's list, one entry a row.
+
+    Attributes:
+        share: How much of the row is on the list: 1, 0, or in between where a lot decides.
+        expected: What contacting it is expected to earn.
+        realised: What contacting it earned.
+    """
+
+    share: Array
+    expected: Array
+    realised: Array
+
+
+def simple_lists(size: float, p: Array, value: Array) -> dict[str, Array]:
+    """Lists that need no decision: share of each customer by policy.
+
+    Args:
+        size: Customers on the lists of `random`, `risk_only` and `value_only`.
+        p: Churn probabilities.
+        value: Money that each customer brings who stays.
+    """
+    nobody, everybody = np.zeros(p.size), np.ones(p.size)
+    return {
+        "nothing": nobody,
+        "random": everybody * (size / p.size),
+        "everyone": everybody,
+        "risk_only": top(p, size),
+        "value_only": top(value, size),
+    }
+
+
+def compare(
+    lists: Mapping[str, Listed],
+    code: npt.NDArray[np.int64],
+    clusters: int,
+    *,
+    model: str = MODEL,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """What lists of the same customers earn, with intervals: the table of `campaign_policies`.
+
+    Args:
+        lists: Policy -> its list; `oracle` and `model` among them.
+        code: Number of each row's customer, of `distinct_customers`.
+        clusters: How many customers there are.
+        model: The policy that the others are compared with.
+        replicates: Resampled sets of customers.
+        seed: Seed of the resampling.
+        level: Of the intervals.
+    """
+    realised = np.stack([share * came for share, _, came in lists.values()])
     drawn = resampled_means(realised, code, clusters, replicates, seed)
     mean = realised.mean(axis=1)
     names = list(lists)
-    at, oracle = names.index(model), mean[-1]
+    at, oracle = names.index(model), float(mean[names.index("oracle")])
     ends = np.quantile(drawn, [0.5 * (1 - level), 0.5 * (1 + level)], axis=0)
     against = [
         difference(float(mean[i] - mean[at]), drawn[:, i] - drawn[:, at], level)
@@ -120,8 +187,10 @@ def campaign_policies(
     return pd.DataFrame(
         {
             "policy": names,
-            "contacted": [float(share.mean()) for share, _ in lists.values()],
-            "expected_profit": [float((share * earns).mean()) for share, earns in lists.values()],
+            "contacted": [float(each.share.mean()) for each in lists.values()],
+            "expected_profit": [
+                float((each.share * each.expected).mean()) for each in lists.values()
+            ],
             "realised_profit": mean,
             "low": ends[0],
             "high": ends[1],
@@ -135,7 +204,7 @@ def campaign_policies(
     )
 
 
-def _top(score: Array, size: float) -> Array:
+def top(score: Array, size: float) -> Array:
     """How much of each customer is on a list of the `size` highest scores; ties share."""
     _, place = np.unique(-score, return_inverse=True)
     counts = np.bincount(place)

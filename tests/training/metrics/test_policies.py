@@ -36,6 +36,8 @@ def test_five_customers_by_hand():
         "nothing": 0.0,
         "random": 0.6 * (3 * gain + 2 * loss),
         "everyone": 3 * gain + 2 * loss,
+        "risk_only": 2 * gain + loss,  # all are worth the same, so it is the model's list
+        "value_only": 0.6 * (3 * gain + 2 * loss),  # and here any list at all
         "rule": 2 * gain + 2 * loss,
         # Three of the four that the rule cannot tell apart, whichever: their mean.
         "rule_same_size": 0.75 * (2 * gain + 2 * loss),
@@ -51,6 +53,8 @@ def test_five_customers_by_hand():
             "nothing": 0,
             "random": 0.6,
             "everyone": 1,
+            "risk_only": 0.6,
+            "value_only": 0.6,
             "rule": 0.8,
             "rule_same_size": 0.6,
             "model": 0.6,
@@ -60,6 +64,17 @@ def test_five_customers_by_hand():
     promise = sum(p * 45 - (1 - p) * 8 - 1 for p in model[:3])
     assert found.loc["model", "expected_profit"] == pytest.approx(promise / 5)
     assert found.loc["model", "of_oracle"] == pytest.approx((2 * gain + loss) / (3 * gain))
+
+
+def test_risk_alone_and_value_alone_by_hand():
+    y, value = [1, 1, 0, 0], [200.0, 20.0, 100.0, 300.0]
+    found = profits(y, {"model": [0.9, 0.8, 0.3, 0.02]}, value, Offer(1.0, 10.0, 0.5, 1.0))
+    # Expected: 83.5, 1, 5.5, -7.9: the model writes to three.
+    came = [94.0, 4.0, -11.0, -11.0]
+    assert found.loc["model", "realised_total"] == pytest.approx(sum(came[:3]))
+    assert found.loc["risk_only", "realised_total"] == pytest.approx(sum(came[:3]))
+    assert found.loc["value_only", "realised_total"] == pytest.approx(94.0 - 22.0)
+    assert found.loc["value_only", "expected_profit"] == pytest.approx((83.5 + 5.5 - 7.9) / 4)
 
 
 def test_random_and_ties_are_the_mean_over_all_lists():

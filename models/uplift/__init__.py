@@ -1,0 +1,1 @@
+"""What an action causes: measured by experiments, foreseen for each customer by uplift models."""

@@ -1,0 +1,86 @@
+"""The page people look at: written to a file, and kept with the runs of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from features.errors import InputError
+from features.progress import note
+
+if TYPE_CHECKING:
+    from features.ledger import Ledger
+    from serving.report import Material, Options
+    from training.result import TrainingResult
+
+    from .config import Config
+    from .jobs import Scores
+
+__all__ = ["keep_report", "material", "render_report"]
+
+
+def material(config: Config, ledger: Ledger, scores: Scores) -> Material:
+    """Everything that a report of these scores is made from."""
+    from serving.report.gather import gather
+
+    from .campaigns import campaign_settings
+
+    return gather(
+        ledger,
+        scores.frame,
+        scores.churn,
+        scores.clv,
+        config.mlflow.tracking_uri,
+        plan=scores.plan,
+        decision=scores.decision,
+        campaigns=campaign_settings(config),
+    )
+
+
+def render_report(
+    config: Config, ledger: Ledger, scores: Scores, options: Options | None = None
+) -> str:
+    """The report of a scored list as one HTML page."""
+    from serving.report import render
+
+    return render(material(config, ledger, scores), options)
+
+
+def keep_report(
+    config: Config,
+    ledger: Ledger,
+    results: Sequence[TrainingResult],
+    found: Material | None = None,
+) -> None:
+    """Log the page, without any row of a customer, to the winning runs of churn and CLV.
+
+    It is the page of the models in use. Where churn or CLV has no model yet there is none.
+
+    Args:
+        config: The configuration.
+        ledger: The trusted tables.
+        results: Of the training.
+        found: What the page is made from, where it is at hand already.
+    """
+    from dataclasses import replace
+
+    from serving.registry import CHURN, CLV
+    from serving.report import Options, render
+
+    from .jobs import open_tracking, score_customers
+
+    judged = [result for result in results if result.name in (CHURN, CLV)]
+    runs = [result.run_ids[result.winner] for result in judged if result.winner in result.run_ids]
+    if not runs:
+        return
+    if found is None:
+        try:
+            found = material(config, ledger, score_customers(config, ledger, None, None))
+        except InputError as problem:
+            note(f"No report was kept with the training: {problem.message}")
+            return
+    # The sentences of texts found in the data may quote them.
+    page = render(replace(found, notes=()), Options(hide_ids=True, customers=False))
+    client = open_tracking(config).client
+    for run in runs:
+        client.log_text(run, page, "report.html")
