@@ -1,6 +1,7 @@
 """How well campaigns are measured where the truth is known: simulated shops over many seeds.
 
     python benchmarks/recovery_campaign.py --seeds 20 --customers 8000
+    python benchmarks/recovery_campaign.py --seeds 20 --customers 8000 --observable
 
 For every campaign of every shop the true average effects are known (`truth_contacts.parquet`): what
 both arms would do in the window, given the state at the contact. Counted is how often the 95 %
@@ -13,6 +14,9 @@ kind's last one. Its ranking is measured by the Qini area of the true effects, a
   whether the customer has silently left above all;
 - the best from what the features show: trees that were fitted to the true effects of the earlier
   campaigns, which no data would give.
+
+With `--observable` there is no shop but a table of customers whose effect depends on what it shows,
+and an experiment with a random half treated: what is left to the learner alone.
 
 Writes one line a seed, then the summary.
 """
@@ -128,6 +132,31 @@ def one_seed(job: tuple[int, int, tuple[str, ...]]) -> tuple[pd.DataFrame, pd.Da
     return average.assign(seed=seed), ranked.assign(seed=seed)
 
 
+def observable(arguments: tuple[int, int, tuple[str, ...]]) -> dict[str, float]:
+    """Of the oracle's Qini area, what each learner reaches where features tell the effect."""
+    from scipy.special import expit
+
+    from models.uplift.examples import Examples
+    from models.uplift.learners import cross_fitted_effects
+    from models.uplift.qini import true_qini
+
+    seed, customers, learners = arguments
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        rng.normal(size=(customers, 4)),
+        index=[f"c{i:06d}" for i in range(customers)],
+        columns=["activity", "taste", "tenure", "noise"],
+    )
+    untreated = -0.5 + 1.2 * frame["activity"]
+    p0, p1 = expit(untreated), expit(untreated + 1.5 * (frame["taste"] > 0))
+    treated = (rng.random(customers) < 0.5).astype(float)
+    y = (rng.random(customers) < np.where(treated == 1, p1, p0)).astype(float)
+    known, effect = Examples.of(frame, y, treated), (p1 - p0).to_numpy()
+    best = true_qini(effect, effect)
+    found = {name: cross_fitted_effects(name, known, seed=0) for name in learners}
+    return {name: true_qini(effect, each) / best for name, each in found.items()}
+
+
 def main() -> None:
     """Run all seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -135,11 +164,16 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=8000)
     parser.add_argument("--learners", nargs="*", default=["odds"])
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--observable", action="store_true")
     arguments = parser.parse_args()
     jobs = [
         (seed, arguments.customers, tuple(arguments.learners))
         for seed in range(100, 100 + arguments.seeds)
     ]
+    if arguments.observable:
+        shares = pd.DataFrame(map(observable, jobs))
+        print(shares.agg(["mean", "min", "max"]).round(3).to_string())
+        return
     averages, ranks = [], []
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         for average, ranked in pool.map(one_seed, jobs):
