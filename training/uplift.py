@@ -284,7 +284,8 @@ def _log_curves(run: Run, judged: list[Judged], seed: int) -> None:
         test = each.test
         curve = qini_band(test.stayed, test.treated, each.effects[each.learner], seed=seed)
         run.figure(f"qini_{each.kind}", qini_figure(curve, title=f"Ranking by effect: {each.kind}"))
-        curves.append(curve.assign(treatment=each.kind, campaign=test.campaign.name))
+        of = curve.assign(treatment=each.kind, campaign=test.campaign.name, earned=each.earned)
+        curves.append(of)
     run.table("qini", pd.concat(curves, ignore_index=True))
 
 

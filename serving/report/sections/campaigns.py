@@ -92,8 +92,8 @@ def _qini(story: Story) -> list[Figure]:
         colours = {chance: "var(--soft)", model: ACCENT}
         best = curve.sort_values("gain", kind="stable").iloc[-1]
         title = w.t(
-            "campaigns.qini_title", name=name, share=w.percent(best["share"]),
-            value=w.signed(best["gain"], "share"),
+            "campaigns.qini_title" if _earned(curve) else "campaigns.qini_none", name=name,
+            share=w.percent(best["share"]), value=w.signed(best["gain"], "share"),
         )  # fmt: skip
         spec = lines(w, rows, "share", colours, numeric=True, x_unit="share",
                      title=w.t("churn.contacted"))  # fmt: skip
@@ -106,3 +106,8 @@ def _qini(story: Story) -> list[Figure]:
             )
         )  # fmt: skip
     return figures
+
+
+def _earned(curve: pd.DataFrame) -> bool:
+    """Whether the order was better than a random one, with its interval."""
+    return "earned" not in curve or bool(curve["earned"].all())
