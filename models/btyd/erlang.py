@@ -93,10 +93,16 @@ class ErlangFuture(Future):
         size = np.broadcast_shapes(tau.shape, np.shape(self.r), self.weight.shape[1:])
         return np.broadcast_to(tau, size)
 
+    def _weights(self, tau: FloatArray) -> FloatArray:
+        """Weights of the phases, each in the shape of `tau`; a newcomer's are one a draw."""
+        missing = (1,) * (tau.ndim + 1 - self.weight.ndim)
+        weight = self.weight.reshape(self.k, *missing, *self.weight.shape[1:])
+        return np.broadcast_to(weight, (self.k, *tau.shape))
+
     def _by_event(self, tau: FloatArray) -> Iterator[FloatArray]:
         """P(phase + events = v) for v = 0, 1, 2, ..."""
         k, z = self.k, tau / (1.0 + tau)
-        mass = self.weight * np.exp(-self.r * np.log1p(tau))
+        mass = self._weights(tau) * np.exp(-self.r * np.log1p(tau))
         return event_masses(k, self.r, z, mass)
 
     def expected(self, t: FloatArray | float) -> FloatArray:
@@ -131,7 +137,7 @@ class ErlangFuture(Future):
             step = max(1, _CELLS // tau.shape[1])
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
-                weight = np.broadcast_to(self.weight, (self.k, *tau.shape))[:, some]
+                weight = self._weights(tau)[:, some]
                 out[some] = np.where(near[some], out[some], series.at(tau[some], weight))
             return out
 

@@ -19,7 +19,7 @@ from features.ledger import Ledger
 from features.progress import Task, reporting
 from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
-from models.decision import Offer, expected_value
+from models.decision import Offer, effect_value
 from serving.actions import Decision, PlannedOffer
 from serving.batch import read_list, write_list
 from serving.registry import RegisteredModel
@@ -168,9 +168,13 @@ def test_a_decision_fills_action_and_expected_value(
     worth = 0.4 * features["value_if_alive"].reindex(plan["customer_id"]).to_numpy()
     np.testing.assert_allclose(plan["value_if_kept"][scored], worth[scored])
     sent = (listed["action"] == "gift").to_numpy()
+    # Nobody is saved who is no longer there.
+    p = listed["churn_probability"]
+    saved = 0.3 * np.fmin(p, listed["p_alive"])
+    np.testing.assert_allclose(plan.loc[sent, "effect"], saved[sent])
     np.testing.assert_allclose(
         listed.loc[sent, "expected_value"],
-        expected_value(listed.loc[sent, "churn_probability"], worth[sent], offer.offer),
+        effect_value(plan.loc[sent, "effect"], p[sent], worth[sent], offer.offer),
     )
     assert (listed.loc[scored & ~sent, "expected_value"] == 0.0).all()
 

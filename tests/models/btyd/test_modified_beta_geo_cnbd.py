@@ -163,6 +163,17 @@ def test_what_many_customers_share_is_what_one_has():
         np.testing.assert_allclose(together, alone, rtol=1e-10)
 
 
+def test_many_horizons_of_a_new_customer_are_each_by_itself():
+    draws = {name: value * np.array([0.9, 1.0, 1.2]) for name, value in TRUE.items()}
+    model = ModifiedBetaGeoCNBD.from_draws(draws, {"k": 2})
+    weeks = np.linspace(0.0, 60.0, 120)  # enough of them to share a series
+    together = model.expected_purchases_new_customer(weeks)
+    alone = [model.expected_purchases_new_customer(float(t)) for t in weeks]
+    np.testing.assert_allclose(together, alone, rtol=1e-10, atol=1e-12)
+    counts = model.purchase_distribution_new_customer(weeks[:60], 200)
+    np.testing.assert_allclose(counts @ np.arange(201), together[:60], atol=1e-6)
+
+
 def test_discounting_is_the_integral_of_the_expectation():
     model = ModifiedBetaGeoCNBD.from_parameters(k=5, **TRUE)
     future = model._future(model.posterior, 6.0, np.array([40.0]), np.array([37.0]))
