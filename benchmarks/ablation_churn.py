@@ -31,7 +31,8 @@ from scipy.special import expit
 from models.btyd.features import BTYD_FEATURES
 from models.scorers import Recipe
 from regulars.config import load_config
-from regulars.jobs import churn_settings, open_configured_ledger
+from regulars.jobs import open_configured_ledger
+from regulars.settings import churn_settings
 from training import metrics
 from training.churn import THREADS, churn_plan, fit_all
 from training.churn_panel import churn_panel

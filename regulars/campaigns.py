@@ -1,4 +1,4 @@
-"""`regulars power` and the uplift model's training: where the configuration meets campaigns."""
+"""What past campaigns teach, and how large the next one has to be to teach something."""
 
 from __future__ import annotations
 
@@ -8,32 +8,17 @@ from typing import TYPE_CHECKING, Any
 from features.errors import NotEnoughDataError
 from features.progress import note
 
-from . import console
-
 if TYPE_CHECKING:
     from features.ledger import Ledger
-    from serving.campaigns import CampaignSettings
     from training.result import TrainingResult
     from training.tracking import Tracking
 
     from .config import Config
 
-__all__ = ["campaign_settings", "plan_experiment", "show_experiment", "train_uplift_model"]
+__all__ = ["plan_experiment", "train_uplift_model"]
 
 SHARES = (0.5, 0.8, 0.9)
 """Shares of treated customers that are planned for, where none is asked for."""
-
-
-def campaign_settings(config: Config) -> CampaignSettings:
-    """What the configuration says of how campaigns are measured."""
-    from models.uplift.campaign import Worth
-    from serving.campaigns import CampaignSettings
-
-    said, clv = config.campaigns, config.clv
-    worth = Worth(clv.margin, clv.horizon_days, clv.annual_discount_rate)
-    return CampaignSettings(
-        said.window_days, config.churn.horizon_days, dict(said.treated_share), worth
-    )
 
 
 def train_uplift_model(
@@ -129,45 +114,3 @@ def plan_experiment(
         "power": power,
         "plans": plans,
     }
-
-
-def show_experiment(planned: dict[str, Any]) -> None:
-    """Print a plan as a table and in words."""
-    console.say(
-        f"Of {planned['active_customers']:,} customers active before {planned['cutoff']}, "
-        f"{planned['base']:.1%} bought in the {planned['window_days']} days from then on."
-    )
-    console.say(
-        f"Treating one costs {planned['cost']:.2f}, one more buyer brings {planned['value']:.2f}. "
-        f"Looked for: a rise by {100 * planned['effect']:.2f} points, seen with a chance of "
-        f"{planned['power']:.0%} (two-sided, 5 %)."
-    )
-    console.show_table(
-        "Customers that the experiment needs",
-        [
-            "treated",
-            "customers",
-            "in treatment",
-            "in control",
-            "days",
-            "seen with all",
-            "for spend",
-        ],
-        [
-            [
-                f"{row['treated_share']:.0%}",
-                row["customers"],
-                row["treated"],
-                row["control"],
-                "more than there are" if row["days"] is None else row["days"],
-                "" if row["detectable_effect"] is None else f"{row['detectable_effect']:+.2%}",
-                row["customers_for_spend"],
-            ]
-            for row in planned["plans"]
-        ],
-    )
-    console.say(
-        "days: until enough customers are there and the last window is over. seen with all: the "
-        "smallest rise that all active customers together would show. for spend: customers that "
-        "show a rise of the mean spend that pays for the cost."
-    )

@@ -10,7 +10,7 @@ import click
 
 from features.progress import Task
 
-__all__ = ["Plain", "Terminal", "reporter", "say", "show_json", "show_table"]
+__all__ = ["Plain", "Terminal", "percent", "reporter", "say", "show_json", "show_table"]
 
 
 def say(message: str = "") -> None:
@@ -63,6 +63,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     # A pipe or a file has no width: give the table room instead of wrapping it at 80.
     width = None if sys.stdout.isatty() else 160
     Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
+def percent(share: float | None) -> str:
+    """A share as a cell of a table; a dash where it is not known."""
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _cell(value: object) -> str:

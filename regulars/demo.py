@@ -13,21 +13,12 @@ from serving.report import render
 from . import console
 from .config import load_config
 from .init import write_config
-from .jobs import (
-    label_spec,
-    open_configured_ledger,
-    score_customers,
-    train_models,
-)
+from .jobs import open_configured_ledger, score_customers, train_models
 from .report import keep_report, material
-from .show import (
-    show_label,
-    show_profile,
-    show_quality,
-    show_scored,
-    show_training,
-    show_where_to_look,
-)
+from .settings import label_spec
+from .show.data import show_label, show_profile, show_quality
+from .show.scores import show_scored
+from .show.training import show_training, show_where_to_look
 
 __all__ = ["run_demo"]
 

@@ -1,43 +1,36 @@
-"""The jobs behind the commands: where the configuration meets training and serving."""
+"""The jobs behind the commands: open the ledger, train, score, backtest.
+
+What a notebook needs of `settings` can be had from here, too.
+"""
+
+from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import InputError
+from .settings import churn_settings, clv_settings, decision
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.label_report import LabelReport
-    from features.labels import LabelSpec
     from features.ledger import Ledger
     from serving.actions import Decision
     from serving.registry import RegisteredModel
     from training.backtest import Backtest
-    from training.churn_panel import ChurnSettings, Effort
-    from training.clv_fitting import ClvSettings
-    from training.policy_backtest import Terms
+    from training.churn_panel import Effort
     from training.result import TrainingResult
     from training.tracking import Tracking
 
-    from .config import Config, OfferOptions
+    from .config import Config
 
 __all__ = [
     "Scores",
     "backtest_models",
-    "churn_settings",
-    "clv_settings",
-    "decision",
-    "label_spec",
     "open_configured_ledger",
     "open_tracking",
     "score_customers",
-    "terms",
     "train_models",
-    "write_figures",
-    "write_label_figure",
 ]
 
 
@@ -53,14 +46,14 @@ class Scores:
         decision: What the plan was made with.
     """
 
-    frame: "pd.DataFrame"
-    churn: "RegisteredModel"
-    clv: "RegisteredModel"
-    plan: "pd.DataFrame"
-    decision: "Decision"
+    frame: pd.DataFrame
+    churn: RegisteredModel
+    clv: RegisteredModel
+    plan: pd.DataFrame
+    decision: Decision
 
 
-def open_configured_ledger(config: "Config") -> "Ledger":
+def open_configured_ledger(config: Config) -> Ledger:
     """Read, check and materialise the tables that the configuration names."""
     from features.ledger import open_ledger
 
@@ -74,15 +67,7 @@ def open_configured_ledger(config: "Config") -> "Ledger":
     )
 
 
-def label_spec(config: "Config") -> "LabelSpec":
-    """What the configuration says that churned means."""
-    from features.labels import LabelSpec
-
-    said = config.churn
-    return LabelSpec(said.horizon_days, said.gap_days, said.eligibility)
-
-
-def open_tracking(config: "Config") -> "Tracking":
+def open_tracking(config: Config) -> Tracking:
     """The tracking store, checked; what is logged to it carries the configuration as a tag."""
     from training.tracking import Tracking
 
@@ -93,91 +78,9 @@ def open_tracking(config: "Config") -> "Tracking":
     return tracking
 
 
-def churn_settings(config: "Config", effort: "Effort" = "usual") -> "ChurnSettings":
-    """What the configuration says of the churn model, and how hard to try."""
-    from models.decision import Offer
-    from training.churn_panel import ChurnSettings
-
-    said, decision = config.churn, config.decision
-    return ChurnSettings(
-        said.horizon_days,
-        said.gap_days,
-        said.eligibility,
-        said.label,
-        features=config.features,
-        offer=Offer(
-            decision.contact_cost, decision.offer_cost, decision.save_rate, decision.redemption
-        ),
-        terms=terms(config),
-        value=decision.value,
-        margin=config.clv.margin,
-        use_acquisition_cost=decision.use_acquisition_cost,
-        effort=effort,
-        trials=said.trials if effort == "usual" else None,
-        minutes=said.minutes,
-        candidates=said.candidates,
-    )
-
-
-def decision(config: "Config") -> "Decision":
-    """What the configuration says may be sent, what it costs, and whom it is sent to."""
-    from models.decision import Offer
-    from serving.actions import Decision, PlannedOffer
-
-    said = config.decision
-    usual = {name: getattr(said, name) for name in Offer.__dataclass_fields__}
-
-    def offer(each: "OfferOptions") -> PlannedOffer:
-        own = {name: getattr(each, name) for name in usual if getattr(each, name) is not None}
-        return PlannedOffer(
-            each.name,
-            Offer(**usual | own),
-            each.effect,
-            each.campaign or each.name,
-            each.model,
-            each.keeps_days,
-            each.only,
-            each.min_p_alive,
-            each.earns,
-        )
-
-    return Decision(
-        tuple(map(offer, said.offers)) or (PlannedOffer(offer=Offer(**usual)),),
-        said.budget,
-        said.list_size,
-        said.max_contacts,
-        said.contact_days,
-        said.control_share,
-        said.seed,
-        said.value,
-        config.clv.margin,
-        said.use_acquisition_cost,
-    )
-
-
-def terms(config: "Config") -> "Terms":
-    """The offers whose effect is assumed, and the limits of a list, for the plan's backtest.
-
-    Where all effects are learned, it is the offer of `[decision]` itself.
-    """
-    from models.decision import Offer
-    from serving.actions import YEAR_DAYS
-    from training.policy_backtest import Terms
-
-    said = config.decision
-    offers = [each for each in decision(config).offers if each.effect == "assumed"]
-    usual = Offer(said.contact_cost, said.offer_cost, said.save_rate, said.redemption)
-    return Terms(
-        tuple(each.offer for each in offers) or (usual,),
-        tuple(each.keeps_days / YEAR_DAYS for each in offers),
-        said.budget,
-        said.list_size,
-    )
-
-
 def train_models(
-    config: "Config", ledger: "Ledger", what: str, *, seed: int, effort: "Effort" = "usual"
-) -> "list[TrainingResult]":
+    config: Config, ledger: Ledger, what: str, *, seed: int, effort: Effort = "usual"
+) -> list[TrainingResult]:
     """Train `churn`, `clv`, `segments`, `next`, `uplift` or `all`, in that order.
 
     All leaves segments as they are where they are learned already, and leaves out what the data
@@ -209,13 +112,13 @@ def train_models(
 
 
 def score_customers(
-    config: "Config",
-    ledger: "Ledger",
+    config: Config,
+    ledger: Ledger,
     cutoff: dt.date | None,
     ids: list[str] | None,
     *,
     language: str = "en",
-    chosen: "Decision | None" = None,
+    chosen: Decision | None = None,
 ) -> Scores:
     """Score with the champions and plan; `ids` None means everyone.
 
@@ -246,62 +149,8 @@ def score_customers(
     return Scores(frame, churn, clv, plan, what)
 
 
-def clv_settings(config: "Config") -> "ClvSettings":
-    """What the configuration says of the CLV model."""
-    from training.clv_fitting import ClvSettings
-
-    said = config.clv
-    covariates = {name: value for name, value in said.covariates.model_dump().items() if value}
-    return ClvSettings(
-        said.horizon_days,
-        said.annual_discount_rate,
-        said.margin,
-        covariates=covariates,
-        segment=said.segment,
-        holidays=said.holidays,
-        priors=said.priors,
-        candidates=said.candidates,
-    )
-
-
-def backtest_models(config: "Config", ledger: "Ledger", *, seed: int) -> "Backtest":
+def backtest_models(config: Config, ledger: Ledger, *, seed: int) -> Backtest:
     """Measure every candidate at rolling cutoffs."""
     from training.backtest import backtest
 
     return backtest(ledger, churn_settings(config), clv_settings(config), seed=seed)
-
-
-def write_figures(result: "Backtest", folder: Path) -> list[Path]:
-    """Write the pictures of a backtest to a folder as PNG files; it is made if need be."""
-    from serving.batch import writing
-    from training.clv_backtest import backtest_figures
-
-    _make_folder(folder)
-    written = []
-    for name, figure in backtest_figures(result.clv).items():
-        path = folder / f"{name}.png"
-        with writing(path) as file:
-            figure.savefig(file, format="png")
-        written.append(path)
-    return written
-
-
-def write_label_figure(report: "LabelReport", folder: Path) -> Path:
-    """Write the picture of a label report to a folder as a PNG file; it is made if need be."""
-    from serving.batch import writing
-    from training.figures.label import label
-
-    _make_folder(folder)
-    path = folder / "label.png"
-    with writing(path) as file:
-        label(report).savefig(file, format="png")
-    return path
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise InputError(
-            f"{folder} cannot be made: {problem.strerror}.", "Choose a folder you can write to."
-        ) from None

@@ -23,7 +23,7 @@ def material(config: Config, ledger: Ledger, scores: Scores) -> Material:
     """Everything that a report of these scores is made from."""
     from serving.report.gather import gather
 
-    from .campaigns import campaign_settings
+    from .settings import campaign_settings
 
     return gather(
         ledger,

@@ -1,14 +1,12 @@
-"""`regulars segments` and its training: where the configuration meets segments."""
+"""Learn segments and what is bought next, and put the customers of a scored list into them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import NotEnoughDataError
 from features.progress import note
-
-from . import console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Segmented",
     "segment_scores",
-    "show_segments",
-    "summarise",
     "train_next_purchase",
     "train_segment_model",
 ]
@@ -101,71 +97,3 @@ def segment_scores(
         ledger, scores.frame, segments, following, settings=config.features, language=language
     )
     return Segmented(frame, segments, following)
-
-
-def summarise(found: Segmented, scored: pd.DataFrame) -> dict[str, Any]:
-    """Sizes, value and churn by RFM segment and cluster, and the value x risk matrix."""
-    from models.playbook import matrix
-    from serving.segments import summarise_segments
-
-    tables = {
-        "rfm_segments": summarise_segments(found.frame, scored),
-        "matrix": matrix(scored),
-        "clusters": summarise_segments(found.frame, scored, "cluster"),
-    }
-    said = {
-        name: table.astype(object).where(table.notna(), None).to_dict("records")
-        for name, table in tables.items()
-    }
-    return {"customers": len(found.frame), **said}
-
-
-def show_segments(found: Segmented, scored: pd.DataFrame) -> None:
-    """Print the RFM segments, the value x risk matrix and the clusters."""
-    summary = summarise(found, scored)
-    headers = ["customers", "share", "CLV", "of CLV", "churn", "CLV at risk"]
-
-    def cells(row: dict[str, Any]) -> list[Any]:
-        return [
-            f"{row['customers']:,}",
-            _percent(row["share"]),
-            f"{row['clv']:,.0f}",
-            _percent(row["clv_share"]),
-            _percent(row["churn_probability"]),
-            f"{row['value_at_risk']:,.0f}",
-        ]
-
-    console.show_table(
-        "RFM segments",
-        ["segment", *headers],
-        [[row["rfm_segment"], *cells(row)] for row in summary["rfm_segments"]],
-    )
-    console.show_table(
-        "Value and risk",
-        ["value", "risk", "playbook", "customers", "share", "CLV", "churn", "CLV at risk"],
-        [
-            [
-                row["value_tier"],
-                row["risk_tier"],
-                row["playbook"],
-                f"{row['customers']:,}",
-                _percent(row["share"]),
-                f"{row['clv']:,.0f}",
-                _percent(row["churn_probability"]),
-                f"{row['value_at_risk']:,.0f}",
-            ]
-            for row in summary["matrix"]
-        ],
-    )
-    if summary["clusters"]:
-        console.show_table(
-            "Clusters",
-            ["cluster", *headers],
-            [[row["cluster"], *cells(row)] for row in summary["clusters"]],
-        )
-    else:
-        console.say(f"No clusters: {found.segments.card.get('no_clusters')}.")
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -4,11 +4,10 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from . import console
 from .config import Config, load_config, parse_config
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ __all__ = [
     "TableOptions",
     "check_only_with_table",
     "score_customer_table",
-    "show_scored_table",
-    "summarise_scored_table",
     "table_config",
     "train_on_table",
 ]
@@ -113,33 +110,3 @@ def score_customer_table(
     return score_table(
         frame, churn, ids, id=options.id, decimal=options.decimal, language=options.language
     )
-
-
-def summarise_scored_table(scored: "pd.DataFrame") -> dict[str, Any]:
-    """Counts of a scored table by status and tier."""
-    return {
-        "customers": len(scored),
-        "status": {str(k): int(v) for k, v in scored["status"].value_counts().items()},
-        "risk_tier": {str(k): int(v) for k, v in scored["risk_tier"].value_counts().items()},
-        "expected_churners": float(scored["churn_probability"].sum()),
-    }
-
-
-def show_scored_table(scored: "pd.DataFrame") -> None:
-    """Print the totals, and the customers who are likeliest to leave."""
-    summary = summarise_scored_table(scored)
-    console.show_table(
-        "Scored table",
-        ["", ""],
-        [
-            ["customers", f"{summary['customers']:,}"],
-            *[[f"  {status}", f"{count:,}"] for status, count in summary["status"].items()],
-            *[[f"  {tier} risk", f"{count:,}"] for tier, count in summary["risk_tier"].items()],
-            ["expected to churn", f"{summary['expected_churners']:,.0f}"],
-        ],
-    )
-    top = scored[scored["status"] == "scored"].nlargest(5, "churn_probability")
-    if len(top):
-        shown = ["customer_id", "churn_probability", "reason_1", "reason_2"]
-        rows = top[shown].astype(object).where(top[shown].notna(), "").to_numpy().tolist()
-        console.show_table("Likeliest to leave", shown, rows)

@@ -4,8 +4,9 @@ import pytest
 
 from features.errors import InputError
 from models.decision import Offer
-from regulars.actions import changed, show_plan
 from regulars.cli import run
+from regulars.settings import changed
+from regulars.show.campaign import show_plan
 from serving.actions import Decision, PlannedOffer
 
 GIFT, CALL = PlannedOffer("gift", Offer(1.0, 5.0, 0.2)), PlannedOffer("call", Offer(4.0, 0.0, 0.2))

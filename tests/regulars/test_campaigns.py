@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from features.errors import NotEnoughDataError
-from regulars.campaigns import campaign_settings, train_uplift_model
+from regulars.campaigns import train_uplift_model
 from regulars.cli import run
 from regulars.config import load_config, parse_config
 from regulars.jobs import open_configured_ledger
+from regulars.settings import campaign_settings
 from training.tracking import Tracking
 
 

@@ -7,7 +7,7 @@ import pytest
 from features.settings import TableSettings
 from models.decision import Offer
 from regulars.config import Config, ConfigError, OfferOptions, load_config, parse_config
-from regulars.jobs import churn_settings, clv_settings, decision
+from regulars.settings import churn_settings, clv_settings, decision
 
 WHERE = Path("shop") / "regulars.toml"
 

@@ -1,0 +1,133 @@
+"""To know each customer: a row for every one, with predictions or with segments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from .. import console
+from ..options import (
+    DATE,
+    FILE,
+    LANGUAGES,
+    config_option,
+    json_option,
+    output_option,
+    table_options,
+)
+from ..show.scores import (
+    show_scored,
+    show_scored_table,
+    summarise_scored,
+    summarise_scored_table,
+)
+from ..show.segments import show_segments, summarise_segmented
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..tables import TableOptions
+
+__all__ = ["score", "segments"]
+
+
+@click.command()
+@click.argument("list_path", metavar="[LIST]", type=FILE, required=False)
+@config_option
+@output_option
+@click.option("--cutoff", type=DATE, help="Score as of this day. Default: the day after the last.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the reasons.")
+@table_options(training=False)
+@json_option
+def score(
+    list_path: Path | None,
+    config_path: Path,
+    output: Path,
+    cutoff: dt.datetime | None,
+    language: str,
+    table: Path | None,
+    id: str | None,  # noqa: A002
+    name: str | None,
+    decimal: Literal[".", ","] | None,
+    as_json: bool,
+) -> None:
+    """Score the customers in LIST, a file with a customer_id column (default: everyone).
+
+    With --table FILE the customers of a table are scored by the model that was trained on one.
+    """
+    from serving.batch import check_output, read_list, write_list
+
+    from ..config import load_config
+    from ..jobs import open_configured_ledger, score_customers
+    from ..tables import TableOptions, check_only_with_table, table_config
+
+    check_output(output)
+    ids = None if list_path is None else read_list(list_path)
+    if table is not None:
+        if cutoff is not None:
+            raise click.UsageError("A table holds one moment only: leave out --cutoff.")
+        options = TableOptions(table, id, decimal, name, language=language)
+        _score_table(table_config(config_path), options, ids, output, as_json)
+        return
+    check_only_with_table(id=id, name=name, decimal=decimal)
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    day = cutoff.date() if cutoff else None
+    scored = score_customers(config, ledger, day, ids, language=language).frame
+    write_list(scored, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise_scored(scored)})
+        return
+    show_scored(scored)
+    console.say(f"Wrote {len(scored):,} customers to {output}.")
+
+
+def _score_table(
+    config: Config, options: TableOptions, ids: list[str] | None, output: Path, as_json: bool
+) -> None:
+    from serving.batch import write_list
+
+    from ..tables import score_customer_table
+
+    scored = score_customer_table(config, options, ids)
+    write_list(scored, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise_scored_table(scored)})
+        return
+    show_scored_table(scored)
+    console.say(f"Wrote {len(scored):,} customers to {output}.")
+
+
+@click.command()
+@config_option
+@output_option
+@click.option("--cutoff", type=DATE, help="As of this day. Default: the day after the last.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the clusters.")
+@json_option
+def segments(
+    config_path: Path, output: Path, cutoff: dt.datetime | None, language: str, as_json: bool
+) -> None:
+    """Write the segments of every customer: RFM, value and risk, cluster, next category.
+
+    Cut points are those of `regulars train segments`, so that a customer changes segment because of
+    itself. docs/segments.md defines each segment and says what to do with it.
+    """
+    from serving.batch import check_output, write_list
+
+    from ..config import load_config
+    from ..jobs import open_configured_ledger, score_customers
+    from ..segments import segment_scores
+
+    check_output(output)
+    config = load_config(config_path)
+    ledger = open_configured_ledger(config)
+    scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
+    found = segment_scores(config, ledger, scores, language=language)
+    write_list(found.frame, output)
+    if as_json:
+        console.show_json({"output": str(output), **summarise_segmented(found, scores.frame)})
+        return
+    show_segments(found, scores.frame)
+    console.say(f"Wrote {len(found.frame):,} customers to {output}.")
