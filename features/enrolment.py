@@ -224,7 +224,7 @@ def _described(days: ir.Table) -> ir.Table:
     of = {"group_by": "customer_id", "order_by": "day"}
     so_far = ibis.cumulative_window(**of)
     recent = {
-        length: ibis.range_window(preceding=ibis.interval(days=length), following=0, **of)
+        length: ibis.range_window(preceding=ibis.interval(days=length - 1), following=0, **of)
         for length in (90, 365)
     }
     history = days.mutate(

@@ -98,6 +98,8 @@ def allocate(
         raise ModelError("the cost of an offer cannot be below 0.")
     if (budget is not None and not budget >= 0.0) or (most is not None and most < 0):
         raise ModelError("a budget or a size of a list cannot be below 0.")
+    if not earns.shape[1]:
+        raise ModelError("there is no offer to give.")
     rows = len(earns)
     sent = np.ones(rows, bool) if held_back is None else ~np.asarray(held_back, dtype=bool)
     ranks = np.arange(rows) if order is None else np.asarray(order)

@@ -88,7 +88,7 @@ def _best(x: Floats, seed: int) -> tuple[npt.NDArray[np.int64], float, float]:
             if np.bincount(labels, minlength=k).min() < SMALLEST * len(x):
                 why.append(f"{k}: one holds less than {SMALLEST:.0%} of the customers")
             elif width < STRUCTURE:
-                why.append(f"{k}: silhouette {width:.2f} is below {STRUCTURE}")
+                why.append(f"{k}: silhouette {width:.3f} is below {STRUCTURE}")
             else:
                 found.append((width, k, labels))
         stable = []

@@ -54,7 +54,7 @@ def measure_business(
         try:
             scored = score_customers(config, ledger, None, None).frame
         except InputError as problem:
-            why = f"Nobody could be scored: {problem.message}"
+            why = f"Nobody could be scored: {problem}"
     return business_measures(
         ledger,
         scored,

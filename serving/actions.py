@@ -22,9 +22,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.attributes import attributes
+from features.errors import InputError
 from features.progress import note
 from features.window import ObservationWindow, known_rows
 from models.allocation import NOBODY, allocate, held_back
+from models.base import TIERS
 from models.decision import Offer, effect_value, expected_cost
 
 if TYPE_CHECKING:
@@ -173,7 +175,8 @@ def plan(
 
     Raises:
         KeyError: An offer whose effect is learned is not in `effects`.
-        InputError: An offer is for customers by an attribute that no table has.
+        InputError: An offer is for customers by an attribute that no table has, or of a tier that
+            there is not.
         ModelError: An impossible probability or effect.
     """
     ids = pd.Index(scored["customer_id"])
@@ -292,6 +295,14 @@ def _eligible(
 ) -> npt.NDArray[np.bool_]:
     """Whether each customer may get each offer, (customers, offers)."""
     allowed = np.ones((len(scored), len(offers)), dtype=bool)
+    for each in offers:
+        for name in each.only.keys() & set(_TIERS):
+            if unknown := [value for value in each.only[name] if value not in TIERS]:
+                raise InputError(
+                    f"The offer {each.name} is only for customers of {name} {unknown[0]!r}, which "
+                    "there is not.",
+                    f"Correct only under [[decision.offers]]: {', '.join(TIERS)}.",
+                )
     names = sorted({name for each in offers for name in each.only} - set(_TIERS))
     columns = {name: scored[name] for name in _TIERS}
     if names:
@@ -300,6 +311,8 @@ def _eligible(
         columns |= {name: found[name].map(_text, na_action="ignore") for name in names}
     for i, each in enumerate(offers):
         for name, values in each.only.items():
+            if not columns[name].isin(values).any():
+                note(f"The offer {each.name} is for nobody: no customer has such a {name}.")
             allowed[:, i] &= columns[name].isin(values).to_numpy(bool)
         if each.min_p_alive > 0.0:  # a chance that is not known is not enough
             allowed[:, i] &= (scored["p_alive"] >= each.min_p_alive).to_numpy(bool)

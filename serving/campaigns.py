@@ -78,7 +78,11 @@ def measure_campaigns(ledger: Ledger, settings: CampaignSettings | None = None) 
             reports[campaign.name] = _measure(ledger, campaign, settings)
             progress.advance()
     frames = [part for report in reports.values() if len(part := _rows(report))]
-    notes = tuple(s for report in reports.values() for s in report.sentences)
+    notes = tuple(
+        sentence
+        for campaign in known
+        for sentence in (*_crossed(campaign), *reports[campaign.name].sentences)
+    )
     gone = (
         ()
         if frames
@@ -86,6 +90,13 @@ def measure_campaigns(ledger: Ledger, settings: CampaignSettings | None = None) 
     )
     frame = pd.concat(frames, ignore_index=True) if frames else no_rows()
     return Campaigns(Found(frame, gone, notes), reports)
+
+
+def _crossed(campaign: Campaign) -> tuple[str, ...]:
+    if not campaign.crossed:
+        return ()
+    said = f"{campaign.crossed:,} customers have contacts in both arms and count in neither."
+    return (f"{campaign.name}: {said}",)
 
 
 def _measure(ledger: Ledger, campaign: Campaign, settings: CampaignSettings) -> CampaignReport:
@@ -108,6 +119,10 @@ def _measure(ledger: Ledger, campaign: Campaign, settings: CampaignSettings) -> 
             worth=settings.worth,
             planned_share=shares.get(campaign.name, shares.get(campaign.kind)),
             has_cost=campaign.cost == campaign.cost,
+        )
+    if campaign.crossed and not campaign.treated + campaign.control + campaign.unassigned:
+        return CampaignReport.refused(
+            campaign.name, f"{campaign.name}: nobody is left to measure it by."
         )
     if campaign.control:
         return CampaignReport.refused(

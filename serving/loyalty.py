@@ -151,7 +151,8 @@ def _raw(sums: pd.DataFrame) -> dict[str, tuple[Estimate, int]]:
     found: dict[str, tuple[Estimate, int]] = {}
     for name in ("purchases", "spend"):
         mean = sums[name] / n
-        variance = (sums[f"{name}_squared"] - n * mean**2) / (n - 1) / n
+        # Rounding may carry a spread of nothing below zero.
+        variance = (sums[f"{name}_squared"] - n * mean**2).clip(lower=0) / (n - 1) / n
         error = 1.96 * math.sqrt(variance.sum())
         gap = mean[True] - mean[False]
         found[name] = Estimate(gap, gap - error, gap + error), int(n[True])

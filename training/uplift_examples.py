@@ -139,6 +139,12 @@ def trials(ledger: Ledger, horizon_days: int, settings: FeatureSettings | None =
     Raises:
         NotEnoughDataError: No campaign can be learned from.
     """
+    if "contacts" not in ledger.tables:
+        raise NotEnoughDataError(
+            "There is no table of contacts that an uplift model could learn from.",
+            "Put contacts.csv into the folder of [source] url, or name its file under "
+            "[tables.contacts]; docs/campaigns.md says what it holds.",
+        )
     known = [campaign for campaign in campaigns(ledger) if campaign.randomised]
     found: list[Trial] = []
     with task("Looking back at campaigns", total=len(known)) as progress:

@@ -225,9 +225,10 @@ def _left_out(asked: Question) -> tuple[str, ...]:
     notes = []
     if counted["people"]:
         cost = float(counted["cost"] or 0)
+        who = "1 person" if counted["people"] == 1 else f"{counted['people']:,} people"
         notes.append(
-            f"{counted['people']:,} people in the table acquisition never bought: their cost of "
-            f"{cost:,.2f} is in no figure."
+            f"{who} in the table acquisition never bought: their cost of {cost:,.2f} is in no "
+            "figure."
         )
     unknown = people.filter(people.cost.isnull()).count().to_pyarrow().as_py()  # noqa: PD003
     if unknown:

@@ -142,6 +142,9 @@ def engagement(asked: Question) -> Found:
     events = asked.ledger.tables.get("events")
     if events is None or not (span := _span(events)):
         return Found(missing=(Missing(tuple(_ROW), "There is no table of events."),))
+    if span[0] > asked.periods.last:
+        why = f"The events begin on {span[0]}, after the last transaction ({asked.periods.last})."
+        return Found(missing=(Missing(tuple(_ROW), why),))
     last = max(min(span[1], asked.periods.last), asked.periods.first)
     periods = asked.periods.limited(span[0], asked.periods.last)
     part = replace(asked, periods=periods)
@@ -296,17 +299,18 @@ def _funnel(told: ir.Table, keys: list[str], steps: list[str], sold: ir.Table | 
     for step in steps[1:]:
         names = {f"own_{key}": key for key in keys}
         so_far = reached.filter(_yes(reached["at"]) == 1).select(before="at", **names)
-        if step == "purchase" and sold is not None:
-            until = so_far.before + ibis.interval(hours=CART_HOURS)
-            paid = sold.filter(sold.amount > 0).select(customer_id="customer_id", paid="timestamp")
-            near = [paid.paid >= so_far.before.truncate("D"), paid.paid < until]
-            made = so_far.join(paid, [so_far.own_customer_id == paid.customer_id, *near])
-            came = made.group_by(*names).agg(came=made.paid.min())
-        else:
-            own = told.filter(told[f"is_{step}"]).select(*keys, "timestamp")
-            same = [own[key] == so_far[f"own_{key}"] for key in keys]
-            made = own.join(so_far, [*same, own.timestamp >= so_far.before])
-            came = made.group_by(*names).agg(came=made.timestamp.min())
+        # A transaction belongs to any of the carts, not to the first one alone.
+        bought = step == "purchase" and sold is not None
+        own = told.filter(told["is_cart" if bought else f"is_{step}"]).select(*keys, "timestamp")
+        same = [own[key] == so_far[f"own_{key}"] for key in keys]
+        made = own.join(so_far, [*same, own.timestamp >= so_far.before])
+        if sold is not None and bought:
+            carts = made.select(*names, cart="timestamp").distinct()
+            paid = sold.filter(sold.amount > 0).select("customer_id", "timestamp")
+            until = carts.cart + ibis.interval(hours=CART_HOURS)
+            near = [paid.timestamp >= carts.cart.truncate("D"), paid.timestamp < until]
+            made = carts.join(paid, [carts.own_customer_id == paid.customer_id, *near])
+        came = made.group_by(*names).agg(came=made.timestamp.min())
         both = reached.left_join(came, [reached[key] == came[f"own_{key}"] for key in keys])
         reached = both.select(*keys, "first", at="came", reached=both.reached + _yes(both.came))
     return reached

@@ -266,7 +266,8 @@ def _tiers(loyalty: ir.Table) -> pd.DataFrame:
     moments = noted.agg(tier=_.tier.max())
     latest = moments.group_by("customer_id").agg(tier=_.tier.argmax(_.timestamp))
     counts = latest.group_by("tier").agg(n=_.count()).order_by("tier").to_pyarrow().to_pandas()
-    return pd.DataFrame({"period": ALL, "segment": "tier=" + counts["tier"], "n": counts["n"]})
+    named = "tier=" + counts["tier"].str.replace("|", "/")
+    return pd.DataFrame({"period": ALL, "segment": named, "n": counts["n"]})
 
 
 def _points(asked: Question, moves: ir.Table, has_kind: bool) -> pd.DataFrame:

@@ -71,9 +71,10 @@ CHURN = Measure(
     "churn_rate",
     "share",
     "Churn rate",
-    "of the customers active at the start of the period (a purchase in the churn_days days "
-    "before it), those who become lost in it, by being silent for churn_days full days; only "
-    "where the data reaches back far enough to know who was active",
+    "of the customers active up to the start of the period (a purchase in the churn_days + 1 days "
+    "before it), those who become lost in it, by being silent for churn_days full days: who is "
+    "lost on its first morning counts; only where the data reaches back far enough to know who "
+    "was active",
     source="occurrence over those exposed, with churn as in docs/label.md",
 )
 REACTIVATION = Measure(
@@ -189,7 +190,7 @@ def _flow(asked: Question) -> Found:
     found = []
     for number in known:
         c = counted
-        # Lost on the first morning of a period counts as lost in it, as the day before counts.
+        # Lost on the first morning of a period counts as lost in it.
         active = c[(c["begun"] < number) & (c["lost"] >= number)]
         lost = active[active["lost"] == number]
         gone = c[(c["lost"] < number) & (c["again"] >= number)]

@@ -123,8 +123,9 @@ def _tickets(asked: Question) -> tuple[ir.Table, list[str]] | None:
     ]
     mood = (rows.felt.clip(-1.0, 1.0) * _STEPS).round()
     if has_topic:
-        most = rows.label.topk(MOST_LABELS).to_pyarrow().to_pydict()["label"]
-        kept = [label for label in most if label is not None]
+        named = rows.filter(rows.label != "").group_by("label").agg(n=ibis._.count())
+        most = named.order_by(ibis.desc("n"), "label").limit(MOST_LABELS)  # of equals by name
+        kept = most.to_pyarrow().to_pydict()["label"]
         label = rows.label.isin(kept).ifelse(rows.label, OTHER)
         rows = rows.mutate(label=(rows.label == "").ifelse(ibis.null("string"), label))
     if (has_topic and has_mood) or "text" not in asked.ledger.tables["tickets"].columns:

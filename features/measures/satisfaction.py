@@ -24,6 +24,7 @@ from features.measures.periods import ALL
 from features.measures.survey_answers import (
     ANSWER_DAYS,
     STEPS,
+    beyond_csat_scale,
     csat_answers,
     invitations,
     nps_answers,
@@ -255,7 +256,12 @@ def _nps_interval(found: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDA
 
 
 def _csat(asked: Question, surveys: ir.Table) -> Found:
-    if not int(surveys.count(where=surveys.kind == "csat").to_pyarrow().as_py()):
+    counted = surveys.agg(
+        answers=surveys.count(where=surveys.kind == "csat"),
+        beyond=surveys.count(where=beyond_csat_scale(surveys)),
+    )
+    told = counted.to_pyarrow().to_pylist()[0]
+    if not told["answers"]:
         return Found(missing=(Missing(_CSAT_NAMES, "There is no survey of kind csat."),))
     found = _last_of(
         asked,
@@ -273,7 +279,12 @@ def _csat(asked: Question, surveys: ir.Table) -> Found:
         rows(_ROW["csi"], found, mean, "n", np.maximum(least, 0), np.minimum(most, 100)),
     ]
     parts += _changes("csat", _csat_change(asked, found.assign(value=share, low=low, high=high)))
-    return Found(pd.concat(parts, ignore_index=True))
+    beyond = (
+        f"{told['beyond']:,} of {told['answers']:,} CSAT answers are below 0 or above their "
+        "scale_max: they count as its end."
+    )
+    notes = (beyond,) if told["beyond"] else ()
+    return Found(pd.concat(parts, ignore_index=True), notes=notes)
 
 
 def _beside(asked: Question, found: pd.DataFrame) -> pd.DataFrame:

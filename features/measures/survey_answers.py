@@ -20,6 +20,7 @@ __all__ = [
     "INVITATION",
     "NPS_TOP",
     "STEPS",
+    "beyond_csat_scale",
     "csat_answers",
     "invitations",
     "nps_answers",
@@ -109,6 +110,15 @@ def csat_answers(surveys: ir.Table) -> ir.Table:
     return made.group_by("customer_id", "timestamp").agg(
         satisfied=made.satisfied.min(), index=made["index"].min()
     )
+
+
+def beyond_csat_scale(surveys: ir.Table) -> ir.BooleanValue:
+    """Whether a row of the standard table is an answer about satisfaction beyond its scale."""
+    beyond = surveys.score < 0
+    if "scale_max" in surveys.columns:
+        above = (surveys.scale_max > 0) & (surveys.score > surveys.scale_max)
+        beyond = beyond | above.fill_null(False)
+    return (surveys.kind == "csat") & beyond
 
 
 def invitations(asked: Question) -> ir.Table | None:

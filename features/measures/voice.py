@@ -144,8 +144,8 @@ def _volumes(asked: Question) -> Found:
         return Found(missing=(Missing(_TICKET_NAMES, "There is no table of tickets."),))
     opened = asked.totals(tickets, day="opened_at", tickets=_.count())
     bought = asked.totals(asked.purchases, purchases=_.count())
-    both = bought.merge(opened, on=["period", "segment"], how="left")
-    both["tickets"] = both["tickets"].fillna(0).astype("int64")
+    both = bought.merge(opened, on=["period", "segment"], how="outer")
+    both = both.fillna({"tickets": 0, "purchases": 0}).astype({"tickets": "int64"})
     made = Found(
         pd.concat(
             [
@@ -153,7 +153,7 @@ def _volumes(asked: Question) -> Found:
                 rows(
                     _ROW["ticket_rate"],
                     both,
-                    100 * both["tickets"] / both["purchases"],
+                    100 * both["tickets"] / both["purchases"].where(both["purchases"] > 0),
                     "purchases",
                 ),
             ],

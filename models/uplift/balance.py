@@ -167,11 +167,15 @@ def _verdict(
             "before believing any effect."
         )
     if p_value < ALARM:
-        worst = str(table.index[0])
+        known = table["difference"].dropna()
+        most = (
+            f"most in {known.index[0]} ({known.iloc[0]:+.2f} standard deviations)"
+            if len(known)
+            else "in where values are missing"
+        )
         said.append(
-            f"The arms differed before the campaign (p = {p_value:.2g}), most in {worst} "
-            f"({table['difference'].iloc[0]:+.2f} standard deviations): the assignment does not "
-            "look random, and the difference between the arms is not the effect."
+            f"The arms differed before the campaign (p = {p_value:.2g}), {most}: the assignment "
+            "does not look random, and the difference between the arms is not the effect."
         )
     if not said:
         said.append(

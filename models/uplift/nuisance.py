@@ -101,12 +101,20 @@ def propensities(treated: npt.ArrayLike, described: pd.DataFrame, fold: Ints) ->
 
     Returns:
         Probabilities, shape (n,).
+
+    Raises:
+        ModelError: The rest of a fold has one arm only: too few customers in the other.
     """
     from sklearn.linear_model import LogisticRegression
 
     t, x = np.asarray(treated, dtype=bool), _basis(described)
     result = np.empty(len(t))
     for rest, part in _parts(fold):
+        if t[rest].all() or not t[rest].any():
+            raise ModelError(
+                "Too few customers are in one of the arms to learn who is treated.",
+                "Wait until there are more.",
+            )
         with threadpool_limits(1, user_api="blas"):  # more only wait for each other
             fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(x[rest], t[rest])
             result[part] = fitted.predict_proba(x[part])[:, 1]
@@ -133,6 +141,9 @@ def expected_outcomes(
     result = np.empty(len(outcome))
     for rest, part in _parts(fold):
         rows = rest & ~treated
+        if np.ptp(outcome[rows]) == 0:  # of nothing but zeros there is no logarithm
+            result[part] = outcome[rows][0]
+            continue
         model = (
             PoissonRegressor(alpha=1e-4, solver="newton-cholesky") if counts else Ridge(alpha=1.0)
         )

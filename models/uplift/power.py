@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -226,8 +227,15 @@ def _solved(
     if not size > 0:
         raise ModelError("no number of customers shows an effect of 0.")
     ratio = (1 - treated_share) / treated_share
-    found = test.solve_power(size, power=power, alpha=alpha, ratio=ratio)  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it does not converge is said by NaN, too
+        found = test.solve_power(size, power=power, alpha=alpha, ratio=ratio)  # type: ignore[attr-defined]
     treated = min(float(np.asarray(found).item()), _MOST)
+    if math.isnan(treated):
+        raise ModelError(
+            f"no number of customers is found for an effect of {size:.3g} standard deviations.",
+            "Choose an effect that is neither minute nor beyond all doubt.",
+        )
     return max(math.ceil(treated - 1e-9), 2), max(math.ceil(treated * ratio - 1e-9), 2)
 
 

@@ -92,7 +92,9 @@ class _Sorted:
         n_c, y_c = n - n_t, y_all - y_t
         ratio = np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
         q = y_t - y_c * ratio
-        return np.append(0.0, n / n[-1]), np.append(0.0, q / n_t[-1])
+        # A draw may hold nobody of an arm: it has no curve.
+        ends = q / n_t[-1] if 0 < n_t[-1] < n[-1] else np.full_like(q, np.nan)
+        return np.append(0.0, n / n[-1]), np.append(0.0, ends)
 
 
 def qini_curve(y: npt.ArrayLike, treated: npt.ArrayLike, score: npt.ArrayLike) -> pd.DataFrame:
@@ -151,7 +153,7 @@ def qini_band(
     gain = np.interp(share, *ranked.curve())
     codes = pd.factorize(np.arange(len(outcome)) if customers is None else np.asarray(customers))[0]
     drawn = [np.interp(share, *ranked.curve(w)) for w in _draws(codes, replicates, seed)]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     random = share * gain[-1]
     return pd.DataFrame({"share": share, "gain": gain, "random": random, "low": low, "high": high})
 

@@ -129,3 +129,16 @@ def test_what_is_missing_is_said():
         enrolment_trials(shop(), 0)
     with pytest.raises(NotEnoughDataError, match="2024-01-05"):
         enrolment_trials(shop(), 365)
+
+
+def test_the_last_days_are_as_many_as_they_are_called():
+    days = ["2023-01-01", "2023-10-02", "2023-10-03", "2023-12-31"]  # 364, 90 and 89 days before
+    sales = pd.DataFrame({"customer_id": "d", "timestamp": days, "amount": 1.0})
+    later = pd.DataFrame({"customer_id": ["e"], "timestamp": ["2024-03-01"], "amount": [1.0]})
+    ledger = Ledger.from_frames(
+        pd.concat([sales, later]), loyalty=LOYALTY.assign(timestamp=days[0])
+    )
+    last = enrolment_trials(ledger, 30).frame.query("customer_id == 'd'").iloc[-1]
+    assert np.exp(
+        last[["log_purchases_90", "log_purchases_365"]].astype(float)
+    ).round().tolist() == [2, 4]

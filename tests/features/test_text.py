@@ -43,6 +43,11 @@ def test_other_languages(text: str, expected: str) -> None:
     assert languages([text]).tolist() == [expected]
 
 
+def test_short_chinese_remarks_are_chinese() -> None:
+    remarks = ["物流太慢", "客服态度差", "垃圾", "好", "很好", "OK 很好"]
+    assert languages(remarks).tolist() == ["zh"] * len(remarks)
+
+
 # A third of short English remarks hold no word of the lexicon and score 0, which counts as wrong.
 # The order of remarks is what averages live on: it is the share of pairs put right.
 @pytest.mark.parametrize(("language", "signs", "pairs"), [("en", 0.70, 0.95), ("zh", 0.85, 0.92)])

@@ -140,6 +140,7 @@ def test_the_lot_is_the_same_tomorrow_and_another_for_another_campaign():
     [
         (lambda: allocate([1.0], [1.0]), "one worth and one cost"),
         (lambda: allocate([[1.0]], [[-1.0]]), "below 0"),
+        (lambda: allocate(np.zeros((2, 0)), np.zeros((2, 0))), "no offer"),
         (lambda: allocate([[1.0]], [[1.0]], budget=-1.0), "below 0"),
         (lambda: allocate([[1.0]], [[1.0]], most=-1), "below 0"),
         (lambda: held_back(["a"], 1.5), "between 0 and 1"),

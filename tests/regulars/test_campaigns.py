@@ -63,7 +63,7 @@ def test_no_campaign_no_uplift(shop):
     ledger = open_configured_ledger(config)
     tracking = Tracking("sqlite:///nowhere.db", "shop")  # not opened: nothing is there to log
     assert train_uplift_model(config, ledger, tracking, seed=0, asked=False) is None
-    with pytest.raises(NotEnoughDataError, match="no past campaign"):
+    with pytest.raises(NotEnoughDataError, match="no table of contacts"):
         train_uplift_model(config, ledger, tracking, seed=0, asked=True)
 
 

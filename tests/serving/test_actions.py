@@ -143,6 +143,17 @@ def test_an_offer_may_be_for_some_only(shop: Ledger) -> None:
     assert (plan(listed, shop, Decision((sure,)), worth)["why"] == "not eligible").all()
     with pytest.raises(InputError, match="county"):
         planned(shop, p, value, offers=(PlannedOffer("x", only={"county": ("GB",)}),))
+    with pytest.raises(InputError, match="risk_tier 'hgih', which there is not"):
+        planned(shop, p, value, offers=(PlannedOffer("x", only={"risk_tier": ("hgih",)}),))
+
+
+def test_an_offer_for_nobody_says_so(shop: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("serving.actions.note", heard.append)
+    offers = (PlannedOffer("x", Offer(), only={"country": ("gb",)}),)
+    found = planned(shop, [0.9] * 4, [300.0] * 4, offers=offers)
+    assert (found["why"] == "not eligible").all()
+    assert heard == ["The offer x is for nobody: no customer has such a country."]
 
 
 def test_a_learned_effect_takes_the_place_of_the_save_rate(shop: Ledger) -> None:

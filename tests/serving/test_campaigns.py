@@ -79,6 +79,24 @@ def test_what_cannot_be_measured_says_why(measured):
     assert measured.reports["last"].label == "not measured"
 
 
+def test_customers_in_both_arms_are_said():
+    rng = np.random.default_rng(0)
+    ids = [f"c{i:03d}" for i in range(200)]
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.uniform(0, 180, 1000), "D")
+    orders = pd.DataFrame(
+        {"customer_id": ids * 5, "timestamp": days, "amount": rng.uniform(5, 50, 1000)}
+    )
+    contacts = pd.DataFrame({"customer_id": ids, "timestamp": "2024-03-01", "campaign": "voucher"})
+    arms = contacts.assign(arm=["treatment", "control"] * 100)
+    both = contacts.head(40).assign(arm="control")
+    some = measure_campaigns(Ledger.from_frames(orders, contacts=pd.concat([arms, both])))
+    said = "voucher: {} customers have contacts in both arms and count in neither."
+    assert some.found.notes[0] == said.format(20)
+    every = pd.concat([contacts.assign(arm="treatment"), contacts.assign(arm="control")])
+    none = measure_campaigns(Ledger.from_frames(orders, contacts=every))
+    assert none.found.notes == (said.format(200), "voucher: nobody is left to measure it by.")
+
+
 def test_the_planned_share_is_found_by_kind(measured):
     assert measured.reports["voucher-2024-04"].balance.planned_share == 0.5
 

@@ -65,6 +65,25 @@ def test_what_is_missing_is_said():
     assert few.missing[0].measures == ("loyalty_effect_adjusted",)
 
 
+def test_one_who_joined_is_too_few_to_learn_who_joins():
+    ledger = shop(n=60)
+    moves = ledger.tables["loyalty"].to_pyarrow().to_pandas().iloc[:1]
+    sales = ledger.transactions.to_pyarrow().to_pandas()
+    found = loyalty_effects(Ledger.from_frames(sales, loyalty=moves), 60).found
+    assert "Too few" in found.missing[0].needs
+
+
+def test_customers_who_all_spend_the_same_have_no_spread():
+    days = ["2024-01-01", "2024-06-01"]
+    sales = pd.DataFrame([(who, day, 1.06) for who in "abcd" for day in days])
+    joined = pd.DataFrame({"customer_id": ["a", "b"], "timestamp": days[0], "points": 1})
+    ledger = Ledger.from_frames(
+        sales.set_axis(["customer_id", "timestamp", "amount"], axis=1), loyalty=joined
+    )
+    raw = loyalty_effects(ledger, 60).found.frame.set_index("segment")
+    assert raw.loc["outcome=spend", ["value", "low", "high"]].tolist() == [0, 0, 0]
+
+
 @pytest.mark.slow
 def test_on_a_shop_whose_truth_is_known_the_adjusted_effect_covers_it():
     found = one_seed((1, 3000, 90))

@@ -70,6 +70,12 @@ def test_a_shop_without_experiments_is_refused(ledger):
         trials(ledger, 365)
 
 
+def test_a_shop_without_contacts_is_told_so():
+    orders = pd.DataFrame({"customer_id": ["a"], "timestamp": ["2024-01-01"], "amount": [1.0]})
+    with pytest.raises(NotEnoughDataError, match="no table of contacts"):
+        trials(Ledger.from_frames(orders), 90)
+
+
 @pytest.mark.slow
 def test_a_training_registers_what_can_be_foretold(ledger, store):
     tracking = store[0]

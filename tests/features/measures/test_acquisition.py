@@ -60,7 +60,7 @@ def test_cac_by_hand(asked: Question) -> None:
 
 def test_what_is_in_no_figure_is_said(asked: Question) -> None:
     notes = " ".join(acquisition(asked).notes)
-    assert "1 people in the table acquisition never bought: their cost of 99.00" in notes
+    assert "1 person in the table acquisition never bought: their cost of 99.00" in notes
     assert "The acquisition cost of 1 customers is not known" in notes
     assert "channel=never (5.00 of 11.50 after" in notes
 

@@ -173,3 +173,24 @@ def test_without_events() -> None:
     found = measured(shop(None))
     assert found.frame.empty
     assert "dau" in found.missing[0].measures
+
+
+def test_events_after_the_last_transaction_measure_nothing_and_are_said() -> None:
+    found = measured(shop(looked([("a", "2024-05-01 10:00", "view")])))
+    assert found.frame.empty
+    assert "dau" in found.missing[0].measures
+    assert "2024-05-01" in found.missing[0].needs
+
+
+def test_any_cart_can_be_the_one_that_is_bought() -> None:
+    rows = [
+        ("2024-01-01 10:00", "view"),
+        ("2024-01-01 10:01", "cart"),
+        ("2024-01-20 10:00", "cart"),
+    ]
+    events = looked([("a", at, event) for at, event in rows])
+    found = measured(shop(events, [("a", "2024-01-21", 9.0)]))
+    for period in ("2024-01", "all"):
+        assert value(found, "funnel_person_rate", period, "step=purchase") == 1
+    # Of its two sessions the second has no view.
+    assert value(found, "funnel_rate", "2024-01", "step=purchase") == 0

@@ -123,3 +123,9 @@ def test_without_the_table_all_is_missing():
         answer = programme(asked)
     assert not len(answer.frame)
     assert "loyalty_members" in answer.missing[0].measures
+
+
+def test_a_bar_in_a_tier_is_no_part_of_a_segment():
+    table = found(LOYALTY.assign(tier="gold|plus")).frame
+    tiers = table[table["segment"].str.startswith("tier=")]
+    assert set(tiers["segment"]) == {"tier=gold/plus"}

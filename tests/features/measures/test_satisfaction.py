@@ -122,6 +122,13 @@ def test_csat_by_hand(
     assert row(found, "csi")["value"] == pytest.approx(index, abs=1e-3)
 
 
+def test_csat_beyond_the_scale_is_said() -> None:
+    found = measured(shop(answers([5, 99, -3, 1], "csat", scale_max=5.0)))
+    assert row(found, "csat")["value"] == 0.5
+    assert "2 of 4 CSAT answers are below 0 or above their scale_max" in " ".join(found.notes)
+    assert not measured(shop(answers([5, 0], "csat", scale_max=5.0))).notes
+
+
 def test_csat_intervals_by_hand() -> None:
     found = measured(shop(answers([5] * 8 + [2] * 2, "csat", scale_max=5)))
     csat, csi = row(found, "csat"), row(found, "csi")

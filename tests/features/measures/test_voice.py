@@ -167,3 +167,19 @@ def test_what_is_missing_is_said() -> None:
     assert row(found, "tickets")["value"] == 2
     named = {name for missing in found.missing for name in missing.measures}
     assert {"resolution_hours", "sentiment", "topic_share"} <= named
+
+
+def test_of_labels_as_frequent_the_first_by_name_are_kept() -> None:
+    labels = [f"subject {i:02d}" for i in range(30)]
+    rows = tickets([1] * 40, topic=labels + [" "] * 10)
+    kept = {f"topic={label}" for label in [*labels[: remarks.MOST_LABELS], "other"]}
+    for given in (rows, rows.iloc[::-1]):
+        found = measured(shop(tickets=given))
+        assert set(found.frame.query("measure == 'topic_share'")["segment"]) == kept
+
+
+def test_tickets_of_those_who_did_not_buy_count() -> None:
+    people = pd.DataFrame({"customer_id": ["x", "t0"], "country": ["GB", "FR"]})
+    found = measured(shop(tickets=tickets([1]), customers=people), segments=["country"])
+    assert row(found, "tickets", "2024-06", "country=FR")["value"] == 1
+    assert "country=FR" not in set(found.frame.query("measure == 'ticket_rate'")["segment"])

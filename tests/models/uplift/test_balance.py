@@ -85,3 +85,11 @@ def test_the_limiting_distribution_agrees_with_the_draws(monkeypatch):
     drawn = check_balance(frame, treated, permutations=1999).p_value
     monkeypatch.setattr("models.uplift.balance.MANY", 0)
     assert check_balance(frame, treated).p_value == pytest.approx(drawn, abs=0.04)
+
+
+def test_arms_that_differ_only_in_what_is_missing():
+    treated = np.repeat([1.0, 0.0], 60)
+    for here in ([np.nan] * 60, [np.nan] * 58 + [1.0, 1.0]):
+        found = check_balance(pd.DataFrame({"x": [*here, *[1.0] * 60]}), treated)
+        assert not found.random
+        assert "where values are missing" in found.verdict

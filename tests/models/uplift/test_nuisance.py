@@ -62,3 +62,16 @@ def test_no_row_helps_to_predict_itself():
     changed = propensities(other, x, fold)
     assert (one[fold == 0] == changed[fold == 0]).all()
     assert (one[fold != 0] != changed[fold != 0]).all()
+
+
+def test_an_arm_that_a_fold_could_lack_is_refused():
+    x = pd.DataFrame({"x": np.arange(20.0)})
+    with pytest.raises(ModelError, match="Too few"):
+        propensities(np.arange(20) == 3, design(x), np.arange(20) % 5)
+
+
+def test_of_those_who_did_nothing_nothing_is_expected():
+    treated = np.arange(40) % 2 == 0
+    described = design(pd.DataFrame({"x": np.arange(40.0)}))
+    found = expected_outcomes(treated * 1.0, treated, np.ones(40), described, np.arange(40) % 5)
+    assert (found == 0).all()

@@ -63,3 +63,9 @@ def test_an_effect_that_pays():
 def test_what_cannot_be_planned_is_refused(arguments, options):
     with pytest.raises(ModelError):
         customers_for_share(*arguments, **options)
+
+
+@pytest.mark.parametrize("effect", [1e-9, 1e9])
+def test_an_effect_beyond_all_measure_is_refused(effect):
+    with pytest.raises(ModelError, match="no number of customers"):
+        customers_for_mean(1.0, effect)

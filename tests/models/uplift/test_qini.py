@@ -116,3 +116,11 @@ def test_hillstrom(development_data):
             y = some[outcome].to_numpy(float)
             plain = y[treated].mean() - y[~treated].mean()
             assert abs(difference_in_means(y, treated).value - plain) < 1e-9
+
+
+def test_draws_without_an_arm_have_no_curve():
+    y, treated, score = [1, 0, 0, 1], [1, 0, 1, 0], [3, 2, 1, 0]
+    found = qini(y, treated, score, replicates=100)
+    assert np.isnan(found.replicates).any()
+    assert found.area.low <= found.area.value <= found.area.high
+    assert qini_band(y, treated, score, replicates=100).notna().all(axis=None)
