@@ -83,12 +83,15 @@ def measure_campaigns(ledger: Ledger, settings: CampaignSettings | None = None) 
         for campaign in known
         for sentence in (*_crossed(campaign), *reports[campaign.name].sentences)
     )
-    gone = (
-        ()
-        if frames
-        else (Missing(names, "No campaign has two arms, or others to be compared with."),)
-    )
     frame = pd.concat(frames, ignore_index=True) if frames else no_rows()
+    silent = tuple(name for name in names if name not in set(frame["measure"]))
+    if not frames:
+        why = "No campaign has two arms, or others to be compared with."
+    elif not any(campaign.randomised for campaign in known):
+        why = "No campaign has a treatment and a control arm."
+    else:
+        why = "No campaign has what it takes: a cost, or days enough after it."
+    gone = (Missing(silent, why),) if silent else ()
     return Campaigns(Found(frame, gone, notes), reports)
 
 

@@ -79,6 +79,23 @@ def test_what_cannot_be_measured_says_why(measured):
     assert measured.reports["last"].label == "not measured"
 
 
+def test_without_any_control_the_experiments_measures_are_missing_with_the_reason():
+    rng = np.random.default_rng(0)
+    ids = [f"c{i:03d}" for i in range(400)]
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.uniform(0, 180, 2000), "D")
+    orders = pd.DataFrame(
+        {"customer_id": ids * 5, "timestamp": days, "amount": rng.uniform(5, 50, 2000)}
+    )
+    contacts = pd.DataFrame(
+        {"customer_id": ids[::2], "timestamp": "2024-04-01", "campaign": "letter"}
+    )
+    found = measure_campaigns(Ledger.from_frames(orders, contacts=contacts)).found
+    (missing,) = found.missing
+    assert {"campaign_roi", "campaign_profit", "campaign_balance_p"} <= set(missing.measures)
+    assert missing.needs == "No campaign has a treatment and a control arm."
+    assert not set(missing.measures) & set(found.frame["measure"])
+
+
 def test_customers_in_both_arms_are_said():
     rng = np.random.default_rng(0)
     ids = [f"c{i:03d}" for i in range(200)]
