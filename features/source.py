@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import InputError, SchemaError
+from features.reading.addresses import DUCKDB, expand, is_postgres, without_secrets
 from features.reading.database import (
-    DATABASE,
     attach,
     connect_read_only,
     database_path,
@@ -36,6 +36,7 @@ from features.reading.files import (
     source_folder,
     stem_of,
 )
+from features.reading.postgres import connect, copy_table, postgres_tables
 from features.reading.values import literal
 from features.schema import TABLES, nearest, plain, quote
 from features.settings import SourceSettings, TableSettings
@@ -84,9 +85,12 @@ def find_tables(
                 nearest(name, TABLES) or f"Tables: {', '.join(TABLES)}.",
             )
     wanted = {"transactions": tables.get("transactions", TableSettings())}
-    if source.url.startswith(DATABASE):
-        database = database_path(source, base)
-        with connect_read_only(database) as con:
+    url = _address(source)
+    if is_postgres(url):
+        with connect(url) as server:
+            names = {plain(table) for _, table in postgres_tables(server)[0]}
+    elif url.startswith(DUCKDB):
+        with connect_read_only(database_path(url, base)) as con:
             names = {plain(table) for _, table in database_tables(con)}
     else:
         names = {plain(stem_of(path)) for path in files_in(source_folder(source, base))}
@@ -94,6 +98,17 @@ def find_tables(
         if name in tables or (name != "transactions" and plain(name) in names):
             wanted[name] = tables.get(name, TableSettings())
     return wanted
+
+
+def _address(source: SourceSettings) -> str:
+    url = expand(source.url)
+    if "://" in url and not is_postgres(url) and not url.startswith(DUCKDB):
+        raise InputError(
+            f"The source {without_secrets(url)!r} is of a kind that is not supported.",
+            'Use a folder (url = "data"), a DuckDB file (url = "duckdb:///shop.duckdb") or '
+            'PostgreSQL (url = "postgresql://host/shop").',
+        )
+    return url
 
 
 def raw_columns(path: Path, settings: TableSettings | None = None) -> list[str]:
@@ -135,13 +150,11 @@ def open_table(
     Raises:
         InputError: The file, table or database is not there or cannot be read.
     """
-    if "://" in source.url and not source.url.startswith(DATABASE):
-        raise InputError(
-            f"The source {source.url!r} is of a kind that is not supported.",
-            'Use a folder (url = "data") or a DuckDB file (url = "duckdb:///shop.duckdb").',
-        )
-    if source.url.startswith(DATABASE):
-        return _open_database_table(con, source, name, settings, base)
+    url = _address(source)
+    if is_postgres(url):
+        return _open_postgres_table(con, url, name, settings)
+    if url.startswith(DUCKDB):
+        return _open_database_table(con, url, name, settings, base)
     paths = find_files(source, name, settings, base)
     shown = {path: shown_path(path, base) for path in paths}
     kinds = {"parquet" if kind_of(path) in (".parquet", ".pq") else "csv" for path in paths}
@@ -260,17 +273,13 @@ def _typed(con: duckdb.DuckDBPyConnection, name: str, relation: str, origin: str
 
 
 def _open_database_table(
-    con: duckdb.DuckDBPyConnection,
-    source: SourceSettings,
-    name: str,
-    settings: TableSettings,
-    base: Path,
+    con: duckdb.DuckDBPyConnection, url: str, name: str, settings: TableSettings, base: Path
 ) -> RawTable:
-    path = database_path(source, base)
+    path = database_path(url, base)
     attach(con, path)
     try:
         there = database_tables(con)
-        schema, table = pick_table(there, name, settings, path)
+        schema, table = pick_table(there, name, settings, path.name)
         label = f"{shown_path(path, base)}:{table}"
         relation = quote(f"raw {name}")
         _materialise(
@@ -282,4 +291,17 @@ def _open_database_table(
         )
     finally:
         con.execute("DETACH shop")
+    return _typed(con, name, relation, label)
+
+
+def _open_postgres_table(
+    con: duckdb.DuckDBPyConnection, url: str, name: str, settings: TableSettings
+) -> RawTable:
+    relation = quote(f"raw {name}")
+    with connect(url) as server:
+        there, default = postgres_tables(server)
+        database = server.info.dbname
+        table = pick_table(there, name, settings, f"the database {database}", default)
+        label = f"{database}:{'.'.join(table)}"
+        copy_table(server, con, table, relation, label)
     return _typed(con, name, relation, label)

@@ -1,7 +1,12 @@
 """What all tests share."""
 
+import importlib.util
+import itertools
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +24,43 @@ def development_data() -> Path:
     if not folder:
         pytest.skip("REGULARS_DATA is not set: it names a folder of public data sets")
     return Path(folder)
+
+
+def _beside(name: str) -> Any:
+    """A module in this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(
+        f"tests_{name}", Path(__file__).parent / f"{name}.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """A PostgreSQL server; tests that need it are skipped where none is installed."""
+    with _beside("postgres").running_server() as server:
+        yield server
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def postgres(postgres_server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty database; its owner is a role that is not the superuser."""
+    import psycopg
+
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+    name = f"shop{next(_numbers)}"
+    with psycopg.connect(postgres_server.admin, autocommit=True) as con:
+        con.execute(f"CREATE DATABASE {name} OWNER shop")
+    address: str = postgres_server.url(name)
+    return address
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,16 +1,16 @@
-"""Find the tables of a DuckDB file, opened for reading only."""
+"""Find the tables of a database; a DuckDB file is opened for reading only."""
 
 from pathlib import Path
 
 import duckdb
 
 from features.errors import InputError
+from features.reading.addresses import DUCKDB
 from features.reading.values import literal
 from features.schema import TABLES, nearest, plain
-from features.settings import SourceSettings, TableSettings
+from features.settings import TableSettings
 
 __all__ = [
-    "DATABASE",
     "attach",
     "connect_read_only",
     "database_path",
@@ -18,15 +18,13 @@ __all__ = [
     "pick_table",
 ]
 
-DATABASE = "duckdb:///"
 
-
-def database_path(source: SourceSettings, base: Path) -> Path:
+def database_path(url: str, base: Path) -> Path:
     """The file that a `duckdb:///` address names; an `InputError` when it is not there."""
-    path = base / source.url.removeprefix(DATABASE)
+    path = base / url.removeprefix(DUCKDB)
     if not path.is_file():
         raise InputError(
-            f"The database {source.url!r} is not there (looked for {path}).",
+            f"The database {url!r} is not there (looked for {path}).",
             "Correct [source] url; duckdb:///shop.duckdb is relative to regulars.toml.",
         )
     return path
@@ -64,21 +62,32 @@ def database_tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
 
 
 def pick_table(
-    there: list[tuple[str, str]], name: str, settings: TableSettings, path: Path
+    there: list[tuple[str, str]],
+    name: str,
+    settings: TableSettings,
+    database: str,
+    default: str = "main",
 ) -> tuple[str, str]:
     """The table that `from` names, or that is named like the standard table.
+
+    Args:
+        there: Schema and name of the tables there are.
+        name: The standard table.
+        settings: Its settings.
+        database: What messages call the database.
+        default: The schema that need not be named.
 
     Raises:
         InputError: There is none, or it is not clear which one.
     """
-    names = [table if schema == "main" else f"{schema}.{table}" for schema, table in there]
+    names = [table if schema == default else f"{schema}.{table}" for schema, table in there]
     listed = ", ".join(names[:10]) or "none"
     if settings.from_ is not None:
         for entry, shown in zip(there, names, strict=True):
             if settings.from_ in (shown, ".".join(entry)):
                 return entry
         raise InputError(
-            f"[tables.{name}] from = {settings.from_!r}: no such table in {path.name}.",
+            f"[tables.{name}] from = {settings.from_!r}: no such table in {database}.",
             nearest(settings.from_, names) or f"Tables there: {listed}.",
         )
     for group in ({plain(name)}, set(TABLES[name].aliases)):
@@ -90,6 +99,6 @@ def pick_table(
     if len(there) == 1 and name == "transactions":
         return there[0]
     raise InputError(
-        f"No one table of {path.name} is clearly {name}: found {listed}.",
+        f"No one table of {database} is clearly {name}: found {listed}.",
         f'Name it in regulars.toml: [tables.{name}] from = "...".',
     )

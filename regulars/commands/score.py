@@ -36,7 +36,13 @@ __all__ = ["score", "segments"]
 @click.command()
 @click.argument("list_path", metavar="[LIST]", type=FILE, required=False)
 @config_option
-@output_option
+@click.option("-o", "--output", type=FILE, help="A .parquet or .csv file.")
+@click.option(
+    "--to",
+    metavar="ADDRESS",
+    help="A table of a database: postgresql://HOST/DATABASE?table=SCHEMA.TABLE or "
+    "duckdb:///FILE?table=SCHEMA.TABLE.",
+)
 @click.option("--cutoff", type=DATE, help="Score as of this day. Default: the day after the last.")
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the reasons.")
 @table_options(training=False)
@@ -44,7 +50,8 @@ __all__ = ["score", "segments"]
 def score(
     list_path: Path | None,
     config_path: Path,
-    output: Path,
+    output: Path | None,
+    to: str | None,
     cutoff: dt.datetime | None,
     language: str,
     table: Path | None,
@@ -55,33 +62,49 @@ def score(
 ) -> None:
     """Score the customers in LIST, a file with a customer_id column (default: everyone).
 
+    The list goes to a file (-o), to a table of a database (--to; docs/databases.md), or to both.
     With --table FILE the customers of a table are scored by the model that was trained on one.
     """
     from serving.batch import check_output, read_list, write_list
+    from serving.database import check_target, parse_target, write_scores
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
     from ..tables import TableOptions, check_only_with_table, table_config
 
-    check_output(output)
+    if output is None and to is None:
+        raise click.UsageError("Say where the list goes: -o FILE, --to ADDRESS, or both.")
+    if output is not None:
+        check_output(output)
     ids = None if list_path is None else read_list(list_path)
     if table is not None:
         if cutoff is not None:
             raise click.UsageError("A table holds one moment only: leave out --cutoff.")
+        if output is None or to is not None:
+            raise click.UsageError("A scored table goes to a file: give -o FILE, without --to.")
         options = TableOptions(table, id, decimal, name, language=language)
         _score_table(table_config(config_path), options, ids, output, as_json)
         return
     check_only_with_table(id=id, name=name, decimal=decimal)
+    target = None if to is None else parse_target(to)
+    if target is not None:
+        check_target(target)
     config = load_config(config_path)
     ledger = open_configured_ledger(config)
     day = cutoff.date() if cutoff else None
     scored = score_customers(config, ledger, day, ids, language=language).frame
-    write_list(scored, output)
+    written = {}
+    if output is not None:
+        write_list(scored, output)
+        written["output"] = str(output)
+    if target is not None:
+        write_scores(scored, target)
+        written["to"] = target.shown
     if as_json:
-        console.show_json({"output": str(output), **summarise_scored(scored)})
+        console.show_json({**written, **summarise_scored(scored)})
         return
     show_scored(scored)
-    console.say(f"Wrote {len(scored):,} customers to {output}.")
+    console.say(f"Wrote {len(scored):,} customers to {' and '.join(written.values())}.")
 
 
 def _score_table(
