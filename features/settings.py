@@ -27,8 +27,9 @@ class SourceSettings(_Settings):
     """Where the tables are and what clock the shop lives by.
 
     Attributes:
-        url: A folder of CSV and Parquet files, or `duckdb:///shop.duckdb`. Relative to the
-            folder of the configuration file.
+        url: A folder of CSV and Parquet files, `duckdb:///shop.duckdb` (both relative to the
+            folder of the configuration file), or `postgresql://host/shop`. `${NAME}` stands for
+            an environment variable, and is replaced only when the source is opened.
         timezone: IANA name of the shop's time zone. Times that carry an offset are converted
             to it; times without one are taken to be in it already.
     """

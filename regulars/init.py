@@ -16,7 +16,7 @@ _TEMPLATE = """\
 # What Regulars reads and what is asked of it. Paths are relative to this file.
 
 [source]
-url = {url}                  # a folder of CSV and Parquet files, or duckdb:///shop.duckdb
+url = {url}                  # a folder, duckdb:///shop.duckdb or postgresql://host/shop
 timezone = "UTC"             # the clock the shop lives by, for example "Europe/London"
 
 # Each column is the name of a column in your file, or an SQL expression over its columns.

@@ -49,6 +49,7 @@ _TYPES: Mapping[str, str] = {
     for name, kind in SCORED_DTYPES.items()
 }
 _BLOCK = 50_000  # rows on their way to the server at once
+_MEMORY = "1GB"  # of the engine that writes a file; what does not fit goes to disk beside it
 _STAGING = "regulars_staging"
 _FORM = "Write postgresql://HOST/DATABASE?table=SCHEMA.TABLE or duckdb:///FILE?table=SCHEMA.TABLE."
 
@@ -244,7 +245,7 @@ def _duckdb_file(target: Target) -> Path:
 
 def _open_duckdb(path: Path) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(path))
+        return duckdb.connect(str(path), config={"memory_limit": _MEMORY})
     except duckdb.Error as error:
         raise InputError(
             f"{path.name} cannot be opened as a DuckDB database: {str(error).splitlines()[0]}",

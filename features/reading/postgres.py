@@ -100,8 +100,8 @@ def connect(url: str, *, read_only: bool = True) -> Iterator[psycopg.Connection[
 def trouble(error: psycopg.Error, url: str, password: Any = None) -> InputError:
     """What went wrong with a database, in one line, without credentials."""
     text = error.diag.message_primary or str(error).strip() or type(error).__name__
-    # With several addresses to try, the last line is the one that says why.
-    line = text.splitlines()[-1].strip()
+    lines = [line.strip() for line in text.splitlines()]
+    line = " ".join(line for line in lines if not line.startswith("Is the server running"))
     if password:
         line = line.replace(str(password), "***")
     state = error.sqlstate or ""

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
 import mlflow
 import pandas as pd
 import pytest
@@ -78,6 +79,20 @@ def test_everybody_is_scored_by_default(shop, tmp_path, capsys):
     assert (known["clv_low"] <= known["clv_high"]).all()
     assert known["p_alive"].between(0, 1).all()
     assert set(scored["churn_model"].dropna()) == {"regulars-churn/1"}
+
+
+def test_the_list_goes_to_a_database_in_place_of_a_file_or_beside_it(shop, tmp_path, capsys):
+    target = f"duckdb:///{tmp_path / 'scores.duckdb'}?table=crm.scores"
+    out = tmp_path / "scores.csv"
+    assert run(["score", "--to", target]) == 0
+    assert "crm.scores of duckdb:///" in capsys.readouterr().out
+    assert run(["score", "--to", target, "-o", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["output"], said["to"].partition(" ")[0]) == (str(out), "crm.scores")
+    with duckdb.connect(str(tmp_path / "scores.duckdb")) as con:
+        found = con.execute("SELECT customer_id, clv FROM crm.scores ORDER BY ALL").fetchall()
+    written = pd.read_csv(out, dtype={"customer_id": "str"}).sort_values("customer_id")
+    assert found == list(written[["customer_id", "clv"]].itertuples(index=False, name=None))
 
 
 def test_every_id_of_a_list_comes_back_in_the_order_asked(shop, tmp_path):

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from features.errors import InputError
+from serving import database
 from serving.database import KEY, check_target, parse_target, write_scores
 from serving.scorer import SCORED_DTYPES
 
@@ -87,6 +88,26 @@ def test_nothing_is_changed_when_a_row_cannot_be_written(target):
     bad.iloc[-1, bad.columns.get_loc("status")] = None
     with pytest.raises(InputError, match="status"):
         write_scores(bad, target)
+    same(rows(target), scores())
+
+
+def test_nothing_is_changed_when_the_connection_is_lost(postgres, postgres_server, monkeypatch):
+    target = parse_target(f"{postgres}&table=crm.scores")
+    write_scores(scores(), target)
+    blocks = database._blocks
+
+    def cut(frame):
+        yield from blocks(frame)
+        with psycopg.connect(postgres_server.admin, autocommit=True) as con:
+            con.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'regulars'"
+            )
+
+    monkeypatch.setattr(database, "_blocks", cut)
+    with pytest.raises(InputError, match="The database postgresql:///shop") as problem:
+        write_scores(scores(["new"]), target)
+    assert problem.value.hint
     same(rows(target), scores())
 
 
