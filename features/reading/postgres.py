@@ -187,7 +187,7 @@ def _load(
     source = (
         f"read_csv({literal(str(path))}, columns = {{{named}}}, header = false, "
         "auto_detect = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
-        "nullstr = '', allow_quoted_nulls = false, max_line_size = 104857600)"
+        "nullstr = '', allow_quoted_nulls = false, max_line_size = 8388608, buffer_size = 33554432)"
     )
     types = _types(engine, source, kinds)
     listed = "".join(
