@@ -245,7 +245,10 @@ def _duckdb_file(target: Target) -> Path:
 
 def _open_duckdb(path: Path) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(path), config={"memory_limit": _MEMORY})
+        con = duckdb.connect(str(path), config={"memory_limit": _MEMORY})
+        # It would be drawn into what the command prints.
+        con.execute("SET enable_progress_bar = false")
+        return con
     except duckdb.Error as error:
         raise InputError(
             f"{path.name} cannot be opened as a DuckDB database: {str(error).splitlines()[0]}",
