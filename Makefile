@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test format lint types imports pytest bench lock clean
+.PHONY: help setup demo test format lint types imports pytest torture bench lock audit clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ imports: setup
 pytest: setup
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
+torture: setup ## Faults and attacks in full, for an hour or two (docs/reliability.md)
+	REGULARS_TORTURE=full $(BIN)/pytest -m torture -n 4 --dist load -p no:randomly --durations=20
+
 format: setup ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -56,6 +59,14 @@ lock: setup ## Pin the whole environment again, with hashes and without index ad
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --extra dev pyproject.toml --output-file requirements.lock
+	echo 'uv-build>=0.9,<1' | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --extra postgres --constraint requirements.lock \
+		pyproject.toml - --output-file deploy/requirements.lock
+
+audit: ## Look the pinned packages up in the database of known faults (needs the internet)
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 clean: ## Remove what was made
-	rm -rf .venv .venv-bench demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-audit .venv-bench demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

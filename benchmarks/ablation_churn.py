@@ -29,6 +29,7 @@ import pandas as pd
 from scipy.special import expit
 
 from models.btyd.features import BTYD_FEATURES
+from models.metrics.bootstrap import resample
 from models.scorers import Recipe
 from regulars.config import load_config
 from regulars.jobs import open_configured_ledger
@@ -38,7 +39,6 @@ from training.churn import THREADS, churn_plan, fit_all
 from training.churn_panel import churn_panel
 from training.churn_recipes import CANDIDATES, P_NONE
 from training.churn_rolling import Rolling
-from training.metrics.bootstrap import resample
 
 RECIPES = {
     "days_since_last": CANDIDATES["days_since_last"],

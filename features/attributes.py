@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
@@ -37,6 +37,7 @@ __all__ = [
     "attribute_tables",
     "attributes",
     "is_number",
+    "number_attributes",
 ]
 
 _FIRST_PURCHASE = ("channel", "category", "product_id")
@@ -80,13 +81,21 @@ def attribute_tables(ledger: Ledger, names: Sequence[str]) -> dict[str, str]:
     return {name: known[name] for name in names}
 
 
-def attributes(ledger: Ledger, window: ObservationWindow, names: Sequence[str]) -> pd.DataFrame:
+def attributes(
+    ledger: Ledger,
+    window: ObservationWindow,
+    names: Sequence[str],
+    *,
+    numbers: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Attributes of the customers of a snapshot.
 
     Args:
         ledger: The trusted tables.
         window: What is observed; only its start and cutoff matter.
         names: Of `attribute_names`.
+        numbers: Which of them are numbers; by default it is seen from what is known of these
+            customers.
 
     Returns:
         One row a customer with a purchase before the cutoff, on the index of the snapshot
@@ -108,11 +117,33 @@ def attributes(ledger: Ledger, window: ObservationWindow, names: Sequence[str]) 
     'NL'
     """
     wanted = list(dict.fromkeys(names))
-    query = _customers(ledger, window).select("customer_id")
-    for table in attribute_rows(ledger, window, wanted):
-        query = query.left_join(table, query.customer_id == table.owner).drop("owner")
+    query = _known_attributes(ledger, window, wanted)
     frame = query.to_pyarrow().sort_by("customer_id").to_pandas().set_index("customer_id")
-    return pd.DataFrame({name: _typed(frame[name]) for name in wanted}, index=frame.index)
+    typed = {
+        name: _typed(frame[name], is_number(frame[name]) if numbers is None else name in numbers)
+        for name in wanted
+    }
+    return pd.DataFrame(typed, index=frame.index)
+
+
+def number_attributes(
+    ledger: Ledger, window: ObservationWindow, names: Sequence[str]
+) -> frozenset[str]:
+    """Which attributes `attributes` gives as numbers; its arguments."""
+    query = _known_attributes(ledger, window, list(dict.fromkeys(names)))
+    return frozenset(
+        name
+        for name in dict.fromkeys(names)
+        if is_number(query.select(name).distinct().to_pyarrow().to_pandas()[name])
+    )
+
+
+def _known_attributes(ledger: Ledger, window: ObservationWindow, names: Sequence[str]) -> ir.Table:
+    """The customers of a snapshot with what is known of them."""
+    query = _customers(ledger, window).select("customer_id")
+    for table in attribute_rows(ledger, window, names):
+        query = query.left_join(table, query.customer_id == table.owner).drop("owner")
+    return query
 
 
 def attribute_rows(
@@ -190,9 +221,9 @@ def _first_purchase(rows: ir.Table, customers: ir.Table) -> ir.Table:
     )
 
 
-def _typed(values: pd.Series) -> pd.Series:
-    """Numbers where all known values are; text otherwise."""
-    if is_number(values):
+def _typed(values: pd.Series, number: bool) -> pd.Series:
+    """As numbers, or as text."""
+    if number:
         return pd.to_numeric(values).astype("float64")
     return values.dropna().astype(str).reindex(values.index)
 

@@ -24,7 +24,7 @@ from features.reading.delimited import FILE, ROW
 from features.reading.values import Decimal, detect_decimal, number_sql, text_sql
 from features.schema import nearest, quote, recognise
 from features.settings import SourceSettings, TableSettings
-from features.source import open_table
+from features.source import open_table, raw_columns
 
 __all__ = ["CustomerTable", "Kind", "customer_table", "read_customers"]
 
@@ -32,6 +32,7 @@ Kind = Literal["number", "category"]
 
 NUMBERS_AT_LEAST = 0.95
 """Share of the values of a text column that must read as numbers for it to be one of numbers."""
+_WIDEST = 2_000
 _SHOWN = 5
 
 
@@ -92,12 +93,17 @@ def read_customers(path: Path) -> pd.DataFrame:
         The columns under their own names, all text when the file is text.
 
     Raises:
-        InputError: The file is not there or cannot be read, or a row of a CSV file has more or
-            fewer fields than the header.
+        InputError: The file is not there or cannot be read, has too many columns, or a row of a
+            CSV file has more or fewer fields than the header.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Give the path of a CSV or Parquet file.")
     settings = TableSettings.model_validate({"from": path.name})
+    if (width := len(raw_columns(path))) > _WIDEST:
+        raise SchemaError(
+            f"{path} has {width:,} columns; at most {_WIDEST:,} are read.",
+            "Leave out what says nothing of whether a customer leaves.",
+        )
     with duckdb.connect() as con:
         raw = open_table(con, SourceSettings(url="."), "customers", settings, path.resolve().parent)
         if raw.rejects is not None:

@@ -197,11 +197,12 @@ def members_and_others(ledger: Ledger, horizon_days: int = 90) -> pd.DataFrame:
     start = end - dt.timedelta(days=horizon_days)
     bought = ledger.purchases(end)
     inside = bought.day >= start
-    cents = (bought.value * 100).round().cast("decimal(18, 0)")
+    cents = (bought.value * 100).round().cast("decimal(19, 0)")
     each = bought.group_by("customer_id").agg(
         known=bought.count(where=~inside) > 0,
         purchases=bought.count(where=inside),
-        cents=cents.sum(where=inside).fill_null(0).cast("decimal(18, 0)"),
+        # Wider than 18 digits, or the engine would multiply in 64 bits.
+        cents=cents.sum(where=inside).fill_null(0).cast("decimal(19, 0)"),
     )
     joined = enrolments(ledger.tables["loyalty"])
     each = each.left_join(joined, "customer_id").drop("customer_id_right")

@@ -48,6 +48,7 @@ from features.window import ObservationWindow
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 __all__ = ["Extra", "extra_source", "load_extra"]
 
@@ -174,10 +175,30 @@ class Extra:
         try:
             found = columns.to_pyarrow()
         except Exception as error:
-            reason = str(error).strip().splitlines()[0]
-            raise self.error(f"gives a table that cannot be computed: {reason}") from error
+            raise self._failed(error) from error
         frame: pd.DataFrame = found.to_pandas()
         return frame.set_index("customer_id")
+
+    def held(self, con: Backend, columns: ir.Table) -> ir.Table:
+        """Compute the user's columns and hold them in the engine.
+
+        Args:
+            con: The engine.
+            columns: What `table` gave.
+
+        Raises:
+            InputError: They cannot be computed.
+        """
+        import ibis
+
+        try:
+            return con.create_table(ibis.util.gen_name("extra"), columns, temp=True)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> InputError:
+        reason = str(error).strip().splitlines()[0]
+        return self.error(f"gives a table that cannot be computed: {reason}")
 
     def check(self, columns: pd.DataFrame) -> None:
         """Refuse what came out of the engine but can be no feature.

@@ -20,9 +20,17 @@ from features.purchases import customer_days, purchases
 from features.quality import QualityReport, TableQuality, validate
 from features.queries import Queries
 from features.reading.delimited import FILE, ROW
+from features.reading.engine import confine, seal
 from features.schema import TABLES, nearest, quote
 from features.settings import PolicySettings, PurchaseSettings, SourceSettings, TableSettings
-from features.source import RawTable, enums_to_text, find_tables, open_table
+from features.source import (
+    RawTable,
+    database_of,
+    enums_to_text,
+    find_tables,
+    one_moment,
+    open_table,
+)
 from features.visits import visits
 
 __all__ = ["Ledger", "open_ledger"]
@@ -152,6 +160,7 @@ class Ledger:
             raw = _raw_frame(con.con, name, frame)
             report[name] = validate(con.con, raw, TableSettings(), policies, "UTC", None)
             _drop_raw(con.con, raw)
+        seal(con.con)
         return cls(con, {name: con.table(name) for name in report}, QualityReport(report))
 
 
@@ -162,6 +171,7 @@ def open_ledger(
     purchases: PurchaseSettings,
     base: Path,
     quarantine: Path | None,
+    memory: str | None = None,
 ) -> Ledger:
     """Read, validate and hold the tables of a source.
 
@@ -176,33 +186,42 @@ def open_ledger(
         purchases: What counts as one purchase.
         base: Folder of the configuration, to which relative paths are relative.
         quarantine: Folder for the rows set aside; None: they are only counted.
+        memory: How much the engine takes, such as "4GB"; what does not fit goes to temporary
+            files. None: four fifths of the machine's.
 
     Raises:
         InputError: The source or a table is not there, or cannot be used (`SchemaError`).
     """
-    con = _engine()
+    con = _engine(memory)
     report: dict[str, TableQuality] = {}
     skipped: dict[str, str] = {}
-    wanted = find_tables(source, tables, base)
-    with task("Reading tables", total=len(wanted)) as reading:
-        for name, settings in wanted.items():
-            try:
-                raw = open_table(con.con, source, name, settings, base)
-                report[name] = validate(
-                    con.con, raw, settings, policies, source.timezone, quarantine
-                )
-                _drop_raw(con.con, raw)
-            except InputError as error:
-                if name == "transactions" or name in tables:
-                    raise
-                skipped[name] = str(error)
-            reading.advance()
+    if (database := database_of(source, base)) is not None:  # its views are somebody's SQL
+        beside = database.with_name(f"{database.name}.wal")
+        confine(con.con, [database, beside], [quarantine] if quarantine is not None else [])
+    with one_moment(con.con, source, base) as moment:
+        wanted = find_tables(source, tables, base, moment)
+        with task("Reading tables", total=len(wanted)) as reading:
+            for name, settings in wanted.items():
+                try:
+                    raw = open_table(con.con, source, name, settings, base, moment)
+                    report[name] = validate(
+                        con.con, raw, settings, policies, source.timezone, quarantine
+                    )
+                    _drop_raw(con.con, raw)
+                except InputError as error:
+                    if name == "transactions" or name in tables:
+                        raise
+                    skipped[name] = str(error)
+                reading.advance()
+    seal(con.con)
     held = {name: con.table(name) for name in report}
     return Ledger(con, held, QualityReport(report, skipped), purchases.unit)
 
 
-def _engine() -> Backend:
+def _engine(memory: str | None = None) -> Backend:
     con = ibis.duckdb.connect()
+    if memory is not None:
+        con.con.execute("SET memory_limit = $1", [memory])
     spill = Path(tempfile.gettempdir()) / "regulars-spill"
     con.con.execute("SET temp_directory = $1", [str(spill)])
     con.con.execute("SET TimeZone = 'UTC'")

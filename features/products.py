@@ -13,7 +13,7 @@ from features.window import ObservationWindow
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["FEATURES", "product_features", "products_bought"]
+__all__ = ["FEATURES", "product_features", "products_bought", "repurchases", "usual_gaps"]
 
 _SOURCES = ("transactions.timestamp", "transactions.amount", "transactions.product_id")
 
@@ -59,23 +59,26 @@ FEATURES: tuple[Feature, ...] = (
 """What the customer buys."""
 
 
-def products_bought(rows: ir.Table, window: ObservationWindow) -> ir.Table:
+def products_bought(
+    rows: ir.Table, window: ObservationWindow, usual: ir.Table | None = None
+) -> ir.Table:
     """What each customer's products on sale lines come to.
 
     Args:
         rows: Transactions known at the cutoff, with their product_id.
         window: What is observed.
+        usual: The `usual_gaps` of all customers, where the rows are those of some.
 
     Returns:
         product_buyer (the customer_id), products, recent_products and new_products (counts),
         main_product_days (since it was last bought) and main_product_gap (median days until
         it is bought again, missing where nobody has); customers without any are absent.
     """
-    sales = rows.filter((rows.amount > 0) & rows.product_id.notnull())
-    days = sales.select("customer_id", "product_id", day=sales.timestamp.date()).distinct()
-    own = ibis.window(group_by=["customer_id", "product_id"], order_by="day")
-    days = days.mutate(gap=days.day.delta(days.day.lag().over(own), unit="day"))
-    again = days.group_by(product=days.product_id).agg(main_product_gap=days.gap.median())
+    days = _product_days(rows)
+    if usual is None:
+        again = days.group_by(product=days.product_id).agg(main_product_gap=days.gap.median())
+    else:
+        again = usual
     pairs = days.group_by("customer_id", "product_id").agg(
         first_day=days.day.min(), last_day=days.day.max(), days=days.count()
     )
@@ -91,6 +94,39 @@ def products_bought(rows: ir.Table, window: ObservationWindow) -> ir.Table:
     return buyers.left_join(again, buyers.main_product == again.product).drop(
         "main", "main_product", "product"
     )
+
+
+def repurchases(rows: ir.Table) -> ir.Table:
+    """How often each product was bought again after so many days: product, gap, times (int64)."""
+    again = _product_days(rows).filter(lambda t: t.gap.notnull())
+    counted_ = again.group_by(product=again.product_id, gap=again.gap.cast("int64"))
+    return counted_.agg(times=lambda t: t.count().cast("int64"))
+
+
+def usual_gaps(again: ir.Table) -> ir.Table:
+    """The median of the gaps of each product: product, main_product_gap (float64).
+
+    Args:
+        again: Of `repurchases`, one row a product and gap.
+    """
+    own = ibis.window(group_by="product", order_by="gap", preceding=None, following=0)
+    whole = ibis.window(group_by="product")
+    steps = again.mutate(up_to=again.times.sum().over(own), n=again.times.sum().over(whole))
+    # The middle one, or the two in the middle.
+    found = steps.group_by("product").agg(
+        low=steps.gap.min(where=2 * steps.up_to >= steps.n),
+        high=steps.gap.min(where=2 * steps.up_to >= steps.n + 1),
+    )
+    middle = (found.low + found.high).cast("float64") / 2.0
+    return found.select("product", main_product_gap=middle)
+
+
+def _product_days(rows: ir.Table) -> ir.Table:
+    """One row a customer, product and day with a sale line, and the days since the one before."""
+    sales = rows.filter((rows.amount > 0) & rows.product_id.notnull())
+    days = sales.select("customer_id", "product_id", day=sales.timestamp.date()).distinct()
+    own = ibis.window(group_by=["customer_id", "product_id"], order_by="day")
+    return days.mutate(gap=days.day.delta(days.day.lag().over(own), unit="day"))
 
 
 def product_features(customers: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:

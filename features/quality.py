@@ -15,7 +15,7 @@ Read = accepted + set aside, always. Reasons:
 | `zero_amount` | has amount zero, where the policy says so |
 | `duplicate` | equals an earlier row in every raw column |
 | `repeated_customer` | is a further row of a customer who may have one |
-| `too_many_fields`, `too_few_fields`, `bad_quotes`, `bad_encoding` | is broken as CSV |
+| `too_many_fields`, `too_few_fields`, `bad_quotes`, `bad_encoding`, `too_long` | is broken as CSV |
 """
 
 import datetime as dt

@@ -23,6 +23,7 @@ __all__ = [
     "PRIOR_SPREAD",
     "clumpiness",
     "clumpiness_sums",
+    "common_unevenness",
     "regularity_features",
     "regularity_statistics",
     "regularity_sums",
@@ -123,8 +124,20 @@ def regularity_statistics(customers: ir.Table) -> dict[str, ir.Value]:
     return {"unevenness": (c.purchases >= 4).ifelse(some, ibis.null("int64"))}
 
 
+def common_unevenness(customers: ir.Table) -> dict[str, ir.IntegerScalar]:
+    """What the unevenness of all customers adds up to: `all_uneven`, and `all_freedom`."""
+    c = customers
+    return {
+        "all_uneven": c.unevenness.sum(),
+        "all_freedom": (c.purchases - 2).sum(where=c.unevenness.notnull()),
+    }
+
+
 def regularity_features(customers: ir.Table) -> dict[str, ir.Value]:
-    """Features of regularity from the sums and `regularity_statistics`."""
+    """Features of regularity from the sums and `regularity_statistics`.
+
+    Where the rows are those of some customers, the columns of `common_unevenness` stand beside.
+    """
     c = customers
     gaps = (c.purchases - 1).cast("float64")
     logs, squares = (c[name].cast("float64") for name in ("gap_logs", "gap_log_squares"))
@@ -151,10 +164,13 @@ def _shape(customers: ir.Table) -> ir.FloatingValue:
     """
     c = customers
     everything = ibis.window()
+    if "all_uneven" in c.columns:
+        uneven, whole = c.all_uneven, c.all_freedom
+    else:
+        uneven, whole = (total.over(everything) for total in common_unevenness(c).values())
     own = c.unevenness.cast("float64") / LOG_UNITS
     freedom = when(c.unevenness.notnull(), c.purchases - 2)
-    whole = (c.purchases - 2).sum(where=c.unevenness.notnull()).over(everything)
-    common = c.unevenness.sum().over(everything).cast("float64") / LOG_UNITS / whole
+    common = uneven.cast("float64") / LOG_UNITS / whole
     s = (own + PRIOR_SPREAD * common) / (freedom + PRIOR_SPREAD)
     s = when(s > 0, s)
     return (1.0 + (1.0 + 4.0 * s / 3.0).sqrt()) / (4.0 * s)

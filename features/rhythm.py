@@ -21,6 +21,7 @@ __all__ = [
     "FEATURES",
     "PRIOR_GAPS",
     "gap_distribution",
+    "gap_lengths",
     "gap_statistics",
     "rhythm_features",
     "rhythm_sums",
@@ -201,21 +202,29 @@ def gap_statistics(customers: ir.Table) -> dict[str, ir.Value]:
     return {"gaps": gaps, "gap_mean": mean, "gap_spread": spread}
 
 
-def gap_distribution(bought: ir.Table, customers: ir.Table) -> ir.Table:
+def gap_lengths(bought: ir.Table) -> ir.Table:
+    """How many gaps there are of each length: days (int64), gaps (int64)."""
+    lengths = bought.filter(bought.gap.notnull()).group_by(days=bought.gap.cast("int64"))
+    return lengths.agg(gaps=lambda t: t.count().cast("int64"))
+
+
+def gap_distribution(
+    bought: ir.Table, customers: ir.Table, lengths: ir.Table | None = None
+) -> ir.Table:
     """The share of all gaps known at the cutoff that are no longer than a number of days.
 
     Args:
         bought: One row a purchase, with gaps.
         customers: One row a customer with `days_since_last`.
+        lengths: The `gap_lengths` of all customers, where the rows are those of some.
 
     Returns:
         days (int64) for every length that occurs as a gap or as somebody's days_since_last,
         and share_of_gaps (float64), missing where nobody has a gap.
     """
-    lengths = bought.filter(bought.gap.notnull()).group_by(days=bought.gap.cast("int64"))
     asked = customers.select(days=customers.days_since_last.cast("int64")).distinct()
     both = ibis.union(
-        lengths.agg(gaps=lambda t: t.count().cast("int64")),
+        gap_lengths(bought) if lengths is None else lengths,
         asked.mutate(gaps=ibis.literal(0, "int64")),
     )
     steps = both.group_by("days").agg(gaps=both.gaps.sum())

@@ -32,10 +32,14 @@ class SourceSettings(_Settings):
             an environment variable, and is replaced only when the source is opened.
         timezone: IANA name of the shop's time zone. Times that carry an offset are converted
             to it; times without one are taken to be in it already.
+        memory: Most memory that the engine takes for the tables and what is made of them, such as
+            "8GB"; what does not fit goes to temporary files. By default four fifths of the
+            machine's, and 4 GB while a list is scored.
     """
 
     url: str = "data"
     timezone: str = "UTC"
+    memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*(\.[0-9]+)? ?(MB|GB|TB)$")
 
     @field_validator("timezone")
     @classmethod

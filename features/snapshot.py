@@ -13,7 +13,7 @@ from features.behaviour import RFM_COLUMNS, behaviour
 from features.catalogue import CATALOGUE
 from features.engagement import engagement_features, engagement_sums
 from features.errors import NotEnoughDataError
-from features.extra import load_extra
+from features.extra import Extra, load_extra
 from features.feature import Feature
 from features.known_tables import beside, known_tables
 from features.labels import LABELS, future_activity
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from features.ledger import Ledger
 
-__all__ = ["Snapshot", "build_panel", "build_snapshot", "snapshot_expression"]
+__all__ = ["Common", "Settled", "Snapshot", "build_panel", "build_snapshot", "snapshot_expression"]
 
 _FAMILIES = {
     "surveys": (survey_sums, survey_features),
@@ -65,6 +65,54 @@ class Snapshot:
     catalogue: tuple[Feature, ...] = ()
 
 
+@dataclass(frozen=True)
+class Common:
+    """What all customers have in common, where a query is about some of them.
+
+    Attributes:
+        tables: The standard tables of all customers.
+        seen: Their events as visits, where they are at hand.
+        sums: Of `features.behaviour.added_up`.
+    """
+
+    tables: Mapping[str, ir.Table]
+    seen: ir.Table | None
+    sums: Mapping[str, ir.Table]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is settled before a snapshot is taken, for all customers alike.
+
+    Attributes:
+        named: Of `features.profile_attributes.attribute_features`.
+        extra: The user's own features, and the query that gives them.
+        own: Their rows of the catalogue.
+        common: What the others are, where the ledger is about some customers; None: it is about
+            all.
+    """
+
+    named: Mapping[str, Feature]
+    extra: tuple[Extra, ir.Table] | None = None
+    own: tuple[Feature, ...] = ()
+    common: Common | None = None
+
+    @classmethod
+    def of(cls, ledger: Ledger, window: ObservationWindow, settings: FeatureSettings) -> Settled:
+        """What a ledger of all customers settles.
+
+        Raises:
+            InputError: An attribute is not there, or the user's function fails.
+        """
+        named = attribute_features(ledger, settings.attributes)
+        extra = load_extra(settings)
+        if extra is None:
+            return cls(named)
+        taken = {row.name for row in (*CATALOGUE, *named.values())}
+        query, own = extra.table(ledger.tables, window, {*taken, *RFM_COLUMNS, *LABELS})
+        return cls(named, (extra, query), own)
+
+
 def snapshot_expression(
     transactions: ir.Table,
     window: ObservationWindow,
@@ -74,6 +122,7 @@ def snapshot_expression(
     days: ir.Table | None = None,
     tables: Mapping[str, ir.Table] | None = None,
     seen: ir.Table | None = None,
+    common: Common | None = None,
 ) -> ir.Table:
     """The query behind a snapshot: one row a customer, everything as columns.
 
@@ -89,14 +138,13 @@ def snapshot_expression(
         days: The transactions' `features.purchases.customer_days`, where they are at hand.
         tables: The other standard tables by name; each switches on its features.
         seen: The events' `features.visits.visits`, where they are at hand.
+        common: What the others are, where the tables hold some customers only.
     """
-    customers = behaviour(transactions, window, unit, days)
+    shared = None if common is None else common.sums
+    customers = behaviour(transactions, window, unit, days, shared)
     known = known_tables({**(tables or {}), "transactions": transactions}, window)
-    sums = {
-        name: add_up(known[name], window)
-        for name, (add_up, _) in _FAMILIES.items()
-        if name in known
-    }
+    everybody = None if common is None else known_tables(common.tables, window)
+    sums = _family_sums(known, window, everybody)
     if "events" in known:
         rows = known["transactions"]
         if seen is None:
@@ -104,6 +152,11 @@ def snapshot_expression(
         netted = customer_days(rows) if days is None else window.known(days, "day")
         bought = purchases_in(rows, netted, unit)
         sums["events"] = engagement_sums(seen, bought, window)
+        if common is not None and everybody is not None:
+            whole = common.seen
+            if whole is None:
+                whole = visits(everybody["events"], everybody["transactions"])
+            sums["events"] = _of_some(sums["events"], engagement_sums(whole, bought, window))
     if labels:
         future = future_activity(transactions, window, unit, days)
         sums["future"] = (future.rename(owner="customer_id"),)
@@ -136,6 +189,7 @@ def build_snapshot(
     *,
     labels: bool = True,
     settings: FeatureSettings | None = None,
+    settled: Settled | None = None,
 ) -> Snapshot:
     """Take a snapshot of the ledger at a cutoff, in one query on its engine.
 
@@ -144,9 +198,10 @@ def build_snapshot(
         window: What to observe.
         labels: Whether to add labels where the label window is closed.
         settings: Attributes and features of the user's own; none by default.
+        settled: What they come to, where it is known already.
 
     Returns:
-        The snapshot.
+        The snapshot. Of a ledger of some customers (`Settled.common`) it may be empty.
 
     Raises:
         NotEnoughDataError: Nobody bought anything before the cutoff, or it lies later than
@@ -159,16 +214,11 @@ def build_snapshot(
             f"of {ledger.last_day}.",
             "Choose an earlier cutoff. Later, days without data would count as silence.",
         )
-    settings = settings or FeatureSettings()
     labels = labels and window.is_closed(ledger.last_day)
-    rows = {row.name: row for row in CATALOGUE}
-    named = attribute_features(ledger, settings.attributes)
-    rows |= {row.name: row for row in named.values()}
-    extra = load_extra(settings)
-    own: tuple[Feature, ...] = ()
-    if extra is not None:
-        part, own = extra.table(ledger.tables, window, {*rows, *RFM_COLUMNS, *LABELS})
-        rows |= {row.name: row for row in own}
+    if settled is None:
+        settled = Settled.of(ledger, window, settings or FeatureSettings())
+    named, common = settled.named, settled.common
+    rows = {row.name: row for row in (*CATALOGUE, *named.values(), *settled.own)}
 
     def query(window: ObservationWindow) -> ir.Table:
         customers = snapshot_expression(
@@ -179,19 +229,21 @@ def build_snapshot(
             days=ledger.days,
             tables=ledger.tables,
             seen=ledger.visits,
+            common=common,
         )
         return with_profile(customers, ledger, window, named) if named else customers
 
     frame = ledger.queries.run(("snapshot", labels, tuple(named)), window, query)
-    if frame.empty:
+    if frame.empty and common is None:
         raise NotEnoughDataError(
             f"No customer has a purchase before the cutoff {window.cutoff}.",
             "Choose a later cutoff, and check that sales have positive amounts.",
         )
     frame = frame.set_index("customer_id").sort_index()
-    if extra is not None:
-        frame = frame.join(extra.run(part))
-        extra.check(frame[[row.name for row in own]])
+    if settled.extra is not None:
+        extra, query_of_own = settled.extra
+        frame = frame.join(extra.run(query_of_own))
+        extra.check(frame[[row.name for row in settled.own]])
     found = tuple(row for row in rows.values() if row.name in frame.columns)
     return Snapshot(
         window,
@@ -199,6 +251,31 @@ def build_snapshot(
         frame[list(RFM_COLUMNS)],
         frame[list(LABELS)] if labels else None,
         found,
+    )
+
+
+def _family_sums(
+    known: Mapping[str, ir.Table],
+    window: ObservationWindow,
+    everybody: Mapping[str, ir.Table] | None = None,
+) -> dict[str, tuple[ir.Table, ...]]:
+    """What is added up over the rows of each source; `everybody` has those of all customers."""
+    found: dict[str, tuple[ir.Table, ...]] = {}
+    for name, (add_up, _) in _FAMILIES.items():
+        if name not in known:
+            continue
+        found[name] = add_up(known[name], window)
+        if everybody is not None:
+            if name == "surveys":
+                found[name] = survey_sums(known[name], window, everybody[name])
+            found[name] = _of_some(found[name], add_up(everybody[name], window))
+    return found
+
+
+def _of_some(own: tuple[ir.Table, ...], whole: tuple[ir.Table, ...]) -> tuple[ir.Table, ...]:
+    """Sums of some customers, with what is one row in all (`beside`) from all customers."""
+    return tuple(
+        one if "owner" in one.columns else other for one, other in zip(own, whole, strict=True)
     )
 
 

@@ -5,11 +5,15 @@ file is text, plus the file and the number of each row. What the columns mean is
 `features.quality`.
 """
 
+from __future__ import annotations
+
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -19,13 +23,12 @@ from features.errors import InputError, SchemaError
 from features.reading.addresses import DUCKDB, expand, is_postgres, without_secrets
 from features.reading.database import (
     attach,
-    connect_read_only,
     database_path,
     database_tables,
     pick_table,
 )
 from features.reading.delimited import FILE, ROW, read_csv
-from features.reading.dialect import Dialect, open_bytes, sniff
+from features.reading.dialect import UNREADABLE, Dialect, open_bytes, sniff
 from features.reading.files import (
     PACKED,
     SUFFIXES,
@@ -36,12 +39,29 @@ from features.reading.files import (
     source_folder,
     stem_of,
 )
-from features.reading.postgres import connect, copy_table, postgres_tables
+from features.reading.postgres import connect, copy_table, postgres_tables, trouble
 from features.reading.values import literal
 from features.schema import TABLES, nearest, plain, quote
 from features.settings import SourceSettings, TableSettings
 
-__all__ = ["RawTable", "enums_to_text", "find_tables", "open_table", "raw_columns"]
+if TYPE_CHECKING:
+    import psycopg
+
+    Server: TypeAlias = psycopg.Connection[Any]
+
+__all__ = [
+    "Moment",
+    "RawTable",
+    "database_of",
+    "enums_to_text",
+    "find_tables",
+    "one_moment",
+    "open_table",
+    "raw_columns",
+]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,10 +90,67 @@ class RawTable:
         return {column: kind == "VARCHAR" for column, kind in self.columns.items()}
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A database that is held open while its tables are read.
+
+    Attributes:
+        server: The connection to PostgreSQL, None for another source.
+        engine: The engine to which a DuckDB file is attached, None for another source.
+    """
+
+    server: Server | None = None
+    engine: duckdb.DuckDBPyConnection | None = None
+
+
+@contextmanager
+def one_moment(
+    con: duckdb.DuckDBPyConnection, source: SourceSettings, base: Path
+) -> Iterator[Moment]:
+    """Hold a database, so that all tables that are read in the block are of one moment.
+
+    PostgreSQL answers from one transaction, in which rows that are written meanwhile are not
+    seen; a DuckDB file stays open, so that no other program can write to it. Files are read as
+    they are when their turn comes.
+
+    Args:
+        con: The engine to which the tables will be read.
+        source: Where they are.
+        base: Folder of the configuration.
+
+    Yields:
+        For `find_tables` and `open_table`.
+
+    Raises:
+        InputError: The database cannot be reached, or the connection is lost in the block.
+    """
+    url = _address(source)
+    if is_postgres(url):
+        with connect(url) as server:
+            yield Moment(server=server)
+    elif url.startswith(DUCKDB):
+        attach(con, database_path(url, base))
+        try:
+            yield Moment(engine=con)
+        finally:
+            con.execute("DETACH shop")
+    else:
+        yield Moment()
+
+
 def find_tables(
-    source: SourceSettings, tables: Mapping[str, TableSettings], base: Path
+    source: SourceSettings,
+    tables: Mapping[str, TableSettings],
+    base: Path,
+    moment: Moment | None = None,
 ) -> dict[str, TableSettings]:
     """The tables to read: those configured, and those found under their standard name.
+
+    Args:
+        source: Where the tables are.
+        tables: Those that are configured.
+        base: Folder of the configuration.
+        moment: Of `one_moment`; None: a moment of its own.
 
     Raises:
         SchemaError: A configured table name is no standard table.
@@ -85,19 +162,34 @@ def find_tables(
                 nearest(name, TABLES) or f"Tables: {', '.join(TABLES)}.",
             )
     wanted = {"transactions": tables.get("transactions", TableSettings())}
-    url = _address(source)
-    if is_postgres(url):
-        with connect(url) as server:
-            names = {plain(table) for _, table in postgres_tables(server)[0]}
-    elif url.startswith(DUCKDB):
-        with connect_read_only(database_path(url, base)) as con:
-            names = {plain(table) for _, table in database_tables(con)}
+    if moment is None:
+        with duckdb.connect() as con, one_moment(con, source, base) as moment:
+            names = _names(source, base, moment)
     else:
-        names = {plain(stem_of(path)) for path in files_in(source_folder(source, base))}
+        names = _names(source, base, moment)
     for name in TABLES:
         if name in tables or (name != "transactions" and plain(name) in names):
             wanted[name] = tables.get(name, TableSettings())
     return wanted
+
+
+def _names(source: SourceSettings, base: Path, moment: Moment) -> set[str]:
+    """What the tables of a source are called, in plain letters."""
+    if moment.server is not None:
+        return {plain(table) for _, table in postgres_tables(moment.server)[0]}
+    if moment.engine is not None:
+        return {plain(table) for _, table in database_tables(moment.engine)}
+    return {plain(stem_of(path)) for path in files_in(source_folder(source, base))}
+
+
+def database_of(source: SourceSettings, base: Path) -> Path | None:
+    """The DuckDB file that a source is, None for another kind of source.
+
+    Raises:
+        InputError: It is not there.
+    """
+    url = _address(source)
+    return database_path(url, base) if url.startswith(DUCKDB) else None
 
 
 def _address(source: SourceSettings) -> str:
@@ -131,7 +223,7 @@ def raw_columns(path: Path, settings: TableSettings | None = None) -> list[str]:
             with open_bytes(path) as stream:
                 return list(pq.read_schema(pa.BufferReader(stream.read())).names)
         return list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise SchemaError(
             f"{path.name} is no readable Parquet file: {str(error).splitlines()[0]}",
             "Export the file again.",
@@ -144,17 +236,29 @@ def open_table(
     name: str,
     settings: TableSettings,
     base: Path,
+    moment: Moment | None = None,
 ) -> RawTable:
     """Open one table of the source as a raw table.
+
+    Args:
+        con: The engine.
+        source: Where the table is.
+        name: Its standard name.
+        settings: Its settings.
+        base: Folder of the configuration.
+        moment: Of `one_moment`; None: a moment of its own.
 
     Raises:
         InputError: The file, table or database is not there or cannot be read.
     """
+    if moment is None:
+        with one_moment(con, source, base) as moment:
+            return open_table(con, source, name, settings, base, moment)
     url = _address(source)
-    if is_postgres(url):
-        return _open_postgres_table(con, url, name, settings)
-    if url.startswith(DUCKDB):
-        return _open_database_table(con, url, name, settings, base)
+    if moment.server is not None:
+        return _open_postgres_table(con, moment.server, url, name, settings)
+    if moment.engine is not None:
+        return _open_database_table(con, database_path(url, base), name, settings, base)
     paths = find_files(source, name, settings, base)
     shown = {path: shown_path(path, base) for path in paths}
     kinds = {"parquet" if kind_of(path) in (".parquet", ".pq") else "csv" for path in paths}
@@ -173,7 +277,7 @@ def _open_csv(
 ) -> RawTable:
     dialects: dict[Path, Dialect] = {}
     for path, label in shown.items():
-        dialects[path] = sniff(path, label, settings)
+        dialects[path] = _whole(label, sniff, path, label, settings)
     columns: dict[str, str] = {}
     spelled: dict[str, str] = {}
     for path, dialect in dialects.items():
@@ -197,12 +301,23 @@ def _open_csv(
     )
     notes: list[str] = []
     for path, dialect in dialects.items():
-        read_csv(con, path, shown[path], dialect, relation, rejects)
+        _whole(shown[path], read_csv, con, path, shown[path], dialect, relation, rejects)
         notes += [note for note in dialect.notes if note not in notes]
     count = con.execute(f"SELECT count(*) FROM {rejects}").fetchall()[0]  # noqa: S608
     return RawTable(
         name, relation, columns, _origin(shown), rejects if count[0] else None, tuple(notes)
     )
+
+
+def _whole(label: str, read: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """What `read` gives; an `InputError` where the file proves to be damaged on the way."""
+    try:
+        return read(*args, **kwargs)
+    except UNREADABLE as error:
+        raise SchemaError(
+            f"{label} cannot be read: {str(error).splitlines()[0] if str(error) else 'damaged'}.",
+            "Export it again, or pack it again.",
+        ) from None
 
 
 def _origin(shown: Mapping[Path, str]) -> str:
@@ -232,7 +347,7 @@ def _open_parquet(con: duckdb.DuckDBPyConnection, name: str, shown: Mapping[Path
                 else:
                     safe.symlink_to(path.resolve())
                 con.execute(f"SELECT * FROM read_parquet({literal(str(safe))}) LIMIT 0")  # noqa: S608
-            except (duckdb.Error, OSError, EOFError, pa.ArrowException) as error:
+            except (duckdb.Error, *UNREADABLE) as error:
                 reason = str(error).splitlines()[0].replace(str(safe), label)
                 raise SchemaError(
                     f"{label} is no readable Parquet file: {reason}", "Export the file again."
@@ -273,35 +388,37 @@ def _typed(con: duckdb.DuckDBPyConnection, name: str, relation: str, origin: str
 
 
 def _open_database_table(
-    con: duckdb.DuckDBPyConnection, url: str, name: str, settings: TableSettings, base: Path
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, settings: TableSettings, base: Path
 ) -> RawTable:
-    path = database_path(url, base)
-    attach(con, path)
-    try:
-        there = database_tables(con)
-        schema, table = pick_table(there, name, settings, path.name)
-        label = f"{shown_path(path, base)}:{table}"
-        relation = quote(f"raw {name}")
-        _materialise(
-            con,
-            relation,
-            f"SELECT {literal(label)} AS {quote(FILE)}, row_number() OVER () AS {quote(ROW)}, * "  # noqa: S608
-            f"FROM shop.{quote(schema)}.{quote(table)}",
-            label,
-        )
-    finally:
-        con.execute("DETACH shop")
+    schema, table = pick_table(database_tables(con), name, settings, path.name)
+    label = f"{shown_path(path, base)}:{table}"
+    relation = quote(f"raw {name}")
+    _materialise(
+        con,
+        relation,
+        f"SELECT {literal(label)} AS {quote(FILE)}, row_number() OVER () AS {quote(ROW)}, * "  # noqa: S608
+        f"FROM shop.{quote(schema)}.{quote(table)}",
+        label,
+    )
     return _typed(con, name, relation, label)
 
 
 def _open_postgres_table(
-    con: duckdb.DuckDBPyConnection, url: str, name: str, settings: TableSettings
+    con: duckdb.DuckDBPyConnection, server: Server, url: str, name: str, settings: TableSettings
 ) -> RawTable:
+    import psycopg
+
     relation = quote(f"raw {name}")
-    with connect(url) as server:
-        there, default = postgres_tables(server)
-        database = server.info.dbname
-        table = pick_table(there, name, settings, f"the database {database}", default)
-        label = f"{database}:{'.'.join(table)}"
-        copy_table(server, con, table, relation, label)
+    there, default = postgres_tables(server)
+    database = server.info.dbname
+    table = pick_table(there, name, settings, f"the database {database}", default)
+    label = f"{database}:{'.'.join(table)}"
+    try:
+        # A table that cannot be read does not end the transaction for the others.
+        with server.transaction():
+            copy_table(server, con, table, relation, label)
+    except psycopg.Error as error:
+        if server.closed:
+            raise
+        raise trouble(error, url, server.info.password) from None
     return _typed(con, name, relation, label)

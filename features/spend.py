@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.expressions import WINDOWS, at_least, counted, days_before, ratio, when, within
+from features.expressions import (
+    WINDOWS,
+    at_least,
+    at_most,
+    counted,
+    days_before,
+    ratio,
+    when,
+    within,
+)
 from features.feature import Feature
 from features.window import ObservationWindow
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-__all__ = ["FEATURES", "spend_day_sums", "spend_features", "spend_sums"]
+__all__ = ["FEATURES", "LARGEST_SQUARED", "spend_day_sums", "spend_features", "spend_sums"]
+
+LARGEST_SQUARED = 10**13
+"""The greatest value of a purchase of which squares are added up exactly."""
 
 FEATURES: tuple[Feature, ...] = (
     *(
@@ -91,7 +103,9 @@ FEATURES: tuple[Feature, ...] = (
 def spend_sums(bought: ir.Table, window: ObservationWindow) -> dict[str, ir.Value]:
     """What is added up over a customer's purchases."""
     year = within(bought.day, window, 365)
-    value = bought.value.cast("decimal(18, 4)")  # narrow enough for exact squares
+    # Of 19 digits, as the engine multiplies narrower ones in 64 bits, which 100,000 squared is
+    # too large for. Greater values than the bound have no variation.
+    value = at_most(bought.value, LARGEST_SQUARED).cast("decimal(19, 4)")
     return {
         "value": bought.value.sum(),
         "first_value": bought.value.sum(where=bought.previous_day.isnull()),
@@ -132,4 +146,5 @@ def _variation(customers: ir.Table) -> ir.FloatingValue:
     n, total = c.purchases_365.cast("float64"), c.value_365.cast("float64")
     # Twelve digits of the square, so that equal values have no spread at all.
     square = (n * c.value_squares_365.cast("float64") / (total * total) - 1.0).round(12)
-    return when(c.purchases_365 >= 3, (at_least(square, 0.0) * n / (n - 1.0)).sqrt())
+    known = (c.purchases_365 >= 3) & (c.largest_365 <= LARGEST_SQUARED)
+    return when(known, (at_least(square, 0.0) * n / (n - 1.0)).sqrt())

@@ -19,7 +19,7 @@ from features.contracts import FEATURES as CONTRACT_FEATURES
 from features.contracts import RENEWAL_DAYS, contract_ends, contract_features
 from features.errors import InputError, NotEnoughDataError
 from features.settings import FeatureSettings
-from features.snapshot import Snapshot, build_snapshot
+from features.snapshot import Settled, Snapshot, build_snapshot
 from features.window import ObservationWindow
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ def subscription_snapshot(
     *,
     labels: bool = True,
     settings: FeatureSettings | None = None,
+    settled: Settled | None = None,
 ) -> Snapshot:
     """Take a snapshot of the customers who have a contract running at the cutoff.
 
@@ -154,6 +155,7 @@ def subscription_snapshot(
         labels: Whether to add labels where they are known: `RENEWAL_DAYS` after the label window
             has closed.
         settings: What is known beside the catalogue.
+        settled: What they come to, where it is known already; see `build_snapshot`.
 
     Returns:
         The snapshot. `features`: those of `features.contracts`, then those of the usual snapshot,
@@ -174,9 +176,9 @@ def subscription_snapshot(
         )
     renewed_by = window.label_end + dt.timedelta(days=RENEWAL_DAYS)
     known = labels and renewed_by <= ledger.last_day + dt.timedelta(days=1)
-    usual = build_snapshot(ledger, window, labels=known, settings=settings or FeatureSettings())
+    usual = build_snapshot(ledger, window, labels=known, settings=settings, settled=settled)
     table = contract_features(rows, window).to_pyarrow().sort_by("customer_id")
-    if not table.num_rows:
+    if not table.num_rows and (settled is None or settled.common is None):
         raise NotEnoughDataError(
             f"No contract runs at the cutoff {window.cutoff}.", "Choose another cutoff."
         )

@@ -174,12 +174,16 @@ FEATURES: tuple[Feature, ...] = (*SURVEY_FEATURES, *TICKET_FEATURES)
 """What surveys and tickets say."""
 
 
-def survey_sums(rows: ir.Table, window: ObservationWindow) -> tuple[ir.Table, ...]:
+def survey_sums(
+    rows: ir.Table, window: ObservationWindow, everybody: ir.Table | None = None
+) -> tuple[ir.Table, ...]:
     """What is taken from a customer's answers.
 
     Args:
         rows: The standard table, as `features.known_tables.known_tables` gives it.
         window: What is observed.
+        everybody: The table of all customers, where the rows are those of some: the scale of
+            answers whose top is not said is seen from all of them.
 
     Returns:
         Tables for `features.known_tables.beside`.
@@ -190,7 +194,7 @@ def survey_sums(rows: ir.Table, window: ObservationWindow) -> tuple[ir.Table, ..
         nps_day=answers.timestamp.max().date(),
         nps_before=answers.nps.max(where=answers.place == 1),
     )
-    asked = _csat_answers(rows, window)
+    asked = _csat_answers(rows, window, rows if everybody is None else everybody)
     satisfied = asked.group_by(owner=asked.customer_id).agg(
         csat_total=asked.millionths.sum(), csat_answers=asked.count()
     )
@@ -235,14 +239,10 @@ def _nps_answers(rows: ir.Table) -> ir.Table:
     return answers.mutate(place=ibis.row_number().over(latest))
 
 
-def _csat_answers(rows: ir.Table, window: ObservationWindow) -> ir.Table:
+def _csat_answers(rows: ir.Table, window: ObservationWindow, everybody: ir.Table) -> ir.Table:
     """Answers about satisfaction of the last 365 days, in millionths of the scale's top."""
-    csat = rows.filter(rows.kind == "csat")
-    given = csat.scale_max if "scale_max" in rows.columns else unknown()
-    csat = csat.select(
-        "customer_id", "timestamp", "score", top=(given > 0).ifelse(given, unknown())
-    )
-    highest = csat.agg(highest=csat.score.max(where=csat["top"].isnull()))
+    csat, others = _scored(rows), _scored(everybody)
+    highest = others.agg(highest=others.score.max(where=others["top"].isnull()))
     scale = reduce(
         lambda larger, top: (highest.highest <= top).ifelse(float(top), larger),
         reversed(_SCALES[:-1]),
@@ -253,6 +253,15 @@ def _csat_answers(rows: ir.Table, window: ObservationWindow) -> ir.Table:
     part = csat.score / csat["top"].fill_null(csat["scale"])
     part = at_most(at_least(part, 0.0), 1.0)
     return csat.select("customer_id", millionths=(part * _MILLION).round().cast("int64"))
+
+
+def _scored(rows: ir.Table) -> ir.Table:
+    """Answers about satisfaction, with the top of the scale where it is known."""
+    csat = rows.filter(rows.kind == "csat")
+    given = csat.scale_max if "scale_max" in rows.columns else unknown()
+    return csat.select(
+        "customer_id", "timestamp", "score", top=(given > 0).ifelse(given, unknown())
+    )
 
 
 def ticket_sums(rows: ir.Table, window: ObservationWindow) -> tuple[ir.Table, ...]:

@@ -13,6 +13,8 @@ import importlib
 import json
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +22,17 @@ from typing import Any, cast
 
 from .base import ModelError, SavableModel
 
-__all__ = ["CARD", "FORMAT_VERSION", "KINDS", "dump_json", "load", "read_card", "save"]
+__all__ = [
+    "CARD",
+    "CONTENT_TAG",
+    "FORMAT_VERSION",
+    "KINDS",
+    "content_digest",
+    "dump_json",
+    "load",
+    "read_card",
+    "save",
+]
 
 CARD = "card.json"
 FORMAT_VERSION = 2
@@ -36,12 +48,20 @@ KINDS: Mapping[str, tuple[str, str]] = {
 }
 """Model kind -> the module and the class that read it, imported only when asked for."""
 
+CONTENT_TAG = "content_sha256"
+"""Tag under which a registry notes what the files and the code of a version were."""
+
+_LARGEST = 1 << 30  # bytes that an array file may unpack to
 _OWN_KEYS = ("kind", "format_version", "regulars_version", "extra", "files")
 _REMEDY = "Train again, or copy the whole model folder anew from where it was saved."
 
 
 def save(
-    model: SavableModel, folder: str | Path, *, extra: Mapping[str, Any] | None = None
+    model: SavableModel,
+    folder: str | Path,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a fitted model to a new folder.
 
@@ -50,6 +70,7 @@ def save(
         folder: Where to write. It must not exist yet, or be an empty folder.
         extra: Anything JSON-able to keep on the card beside the model's own description, for
             instance the metrics of its evaluation or the fingerprint of its data.
+        files: Further text files by name, which the card vouches for like the model's own.
 
     Returns:
         The folder. Its `card.json` holds what the model says of itself at the top level, plus
@@ -72,7 +93,7 @@ def save(
         ) as temporary:
             aside = Path(temporary) / "model"
             aside.mkdir()
-            _write(model, aside, extra or {})
+            _write(model, aside, extra or {}, files or {})
             if target.exists():
                 target.rmdir()
             shutil.move(aside, target)
@@ -112,7 +133,10 @@ def load(folder: str | Path, kind: str | None = None) -> Any:
         return model_class.from_folder(Path(folder), description)
     except ModelError:
         raise
-    except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (
+        *(OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError),
+        *(OverflowError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error),
+    ) as error:
         # The bytes are the ones that were saved, so the writer was another program or version.
         raise ModelError(
             f"{folder}: the files are intact but do not make a {card['kind']} model "
@@ -138,10 +162,11 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     card = _parse_card(path)
     version = card.get("format_version")
     if version != FORMAT_VERSION:
+        saved = card.get("regulars_version", "of an unknown version")
         raise ModelError(
-            f"{path}: format_version is {version!r}, this program reads {FORMAT_VERSION}",
-            "Load it with the version of regulars that saved it "
-            f"({card.get('regulars_version', 'unknown')}), or train again.",
+            f"{path}: format_version is {version!r}, written by Regulars {saved}; this program "
+            f"({_regulars_version()}) reads {FORMAT_VERSION}",
+            "Train again, or load it with the version of regulars that saved it.",
         )
     if card.get("kind") not in KINDS:
         raise ModelError(
@@ -158,6 +183,8 @@ def read_card(folder: str | Path) -> dict[str, Any]:
             raise ModelError(f"{file}: listed in {CARD} but missing", _REMEDY)
         if _sha256(file) != checksum:
             raise ModelError(f"{file}: changed or damaged since it was saved", _REMEDY)
+        if name.endswith(".npz") and _unpacked(file) > _LARGEST:
+            raise ModelError(f"{file}: unpacks to more than a model can hold", _REMEDY)
     # A file that the card does not vouch for must not be read by a model by accident.
     present = {p.name for p in directory.iterdir() if not p.name.startswith(".")}
     if foreign := sorted(present - set(files) - {CARD}):
@@ -166,6 +193,26 @@ def read_card(folder: str | Path) -> dict[str, Any]:
             "Move it out of the model folder.",
         )
     return card
+
+
+def content_digest(parts: Mapping[str, Path]) -> str:
+    """The SHA-256 of files and folders: their names, paths and bytes, compiled Python left out.
+
+    Kept apart from the files, it tells whether anybody has changed them: a card can vouch for the
+    files beside it, but not for itself.
+
+    Args:
+        parts: Name -> file or folder.
+    """
+    digest = hashlib.sha256()
+    for name, part in sorted(parts.items()):
+        files = [part] if part.is_file() else [p for p in part.rglob("*") if p.is_file()]
+        for path in sorted(files, key=lambda path: path.relative_to(part).as_posix()):
+            relative = path.relative_to(part)
+            if "__pycache__" in relative.parts or path.suffix == ".pyc":
+                continue
+            digest.update(f"{name}\0{relative.as_posix()}\0{_sha256(path)}\0".encode())
+    return digest.hexdigest()
 
 
 def dump_json(value: Any) -> str:
@@ -184,10 +231,16 @@ def dump_json(value: Any) -> str:
         raise ModelError(f"cannot be written as JSON: {error}") from error
 
 
-def _write(model: SavableModel, folder: Path, extra: Mapping[str, Any]) -> None:
+def _write(
+    model: SavableModel, folder: Path, extra: Mapping[str, Any], files: Mapping[str, str]
+) -> None:
     if model.kind not in KINDS:
         raise ModelError(f"unknown model kind {model.kind!r}; known: {', '.join(KINDS)}")
     description = model.to_folder(folder)
+    for name, text in files.items():
+        if (folder / name).exists():
+            raise ModelError(f"{name} is the name of a file of the model itself")
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     if clash := sorted(set(description) & set(_OWN_KEYS)):
         raise ModelError(f"the description of a model may not use the keys {', '.join(clash)}")
     card = {
@@ -211,7 +264,7 @@ def _parse_card(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})", _REMEDY) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not valid JSON ({error})", _REMEDY) from error
     if not isinstance(card, dict):
         raise ModelError(f"{path}: not the card of a model", _REMEDY)
@@ -221,6 +274,15 @@ def _parse_card(path: Path) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that a zip archive says it unpacks to; 0 where it is none, which its reader says."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile:
+        return 0
 
 
 def _regulars_version() -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 
 __all__ = [
     "MAX_LEVELS",
+    "MIN_LEVEL_CUSTOMERS",
     "MIN_LEVEL_ROWS",
     "UNKNOWN",
     "category_codes",
@@ -24,6 +25,9 @@ MAX_LEVELS = 32
 """More levels of a category than this are not told apart: trees look at no more at a split."""
 MIN_LEVEL_ROWS = 20
 """A level seen in fewer training rows says nothing that could be told from chance."""
+MIN_LEVEL_CUSTOMERS = 10
+"""A level of fewer customers could be somebody's name, and goes wherever the model goes; one
+customer has a row at every training cutoff."""
 UNKNOWN = "__unk__"
 """Stands for all rare levels, and for those never seen in training."""
 
@@ -39,18 +43,32 @@ def is_category(column: pd.Series[Any]) -> bool:
 def learn_levels(columns: Iterable[pd.Series[Any]]) -> tuple[str, ...]:
     """Return the levels of a category that are told apart, the most frequent first, then by name.
 
+    Args:
+        columns: The column at each training cutoff, on customer_id; or of all cutoffs together.
+
     >>> learn_levels([pd.Series(["b"] * 30 + ["a"] * 20 + ["rare"])])
     ('b', 'a')
     """
     rows: Counter[str] = Counter()
+    customers: Counter[str] = Counter()  # the most at one cutoff
     for column in columns:
         codes, texts = factorised(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-        for text, count in zip(texts, counts.tolist(), strict=True):
+        once = codes
+        if not column.index.is_unique:
+            pairs = pd.DataFrame({"who": column.index, "level": codes}).drop_duplicates()
+            once = pairs["level"].to_numpy()
+        people = np.bincount(once[once >= 0], minlength=len(texts))
+        for text, count, who in zip(texts, counts.tolist(), people.tolist(), strict=True):
             rows[text] += count
+            customers[text] = max(customers[text], who)
     rows.pop(UNKNOWN, None)
     ranked = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(text for text, count in ranked[:MAX_LEVELS] if count >= MIN_LEVEL_ROWS)
+    return tuple(
+        text
+        for text, count in ranked[:MAX_LEVELS]
+        if count >= MIN_LEVEL_ROWS and customers[text] >= MIN_LEVEL_CUSTOMERS
+    )
 
 
 def category_codes(column: pd.Series[Any], levels: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -390,6 +390,8 @@ def _by_block(work: Callable[[pd.DataFrame], pd.DataFrame], features: pd.DataFra
     # Threads of ours around single-threaded calls; see `scorers.scorer.by_block`.
     starts = range(0, max(len(features), 1), BLOCK)
     blocks = [features.iloc[start : start + BLOCK] for start in starts]
+    if len(blocks) == 1:  # a request to a model server: a thread would cost as much as the work
+        return work(features).set_axis(features.index)
     with ThreadPoolExecutor(THREADS) as pool:
         found = pd.concat(pool.map(work, blocks), ignore_index=True)
     return found.set_axis(features.index)

@@ -168,7 +168,8 @@ class Inputs:
         Left out is what is constant or empty and, as long as the cutoffs span less than a year,
         what only tells the time of the year: the model could do no more than learn the few
         cutoffs by heart. Of a category, the `MAX_LEVELS` most frequent levels with at least
-        `MIN_LEVEL_ROWS` rows are told apart; the rest is one level, `UNKNOWN`.
+        `MIN_LEVEL_ROWS` rows and `MIN_LEVEL_CUSTOMERS` customers are told apart; the rest is one
+        level, `UNKNOWN`.
 
         Args:
             train: The training snapshots, one frame a cutoff or one frame with all; all with

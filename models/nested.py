@@ -39,7 +39,10 @@ def read_nested(folder: Path, description: Mapping[str, Any]) -> Any:
     model_class = cast("type[SavableModel]", getattr(module, class_name))
     with tempfile.TemporaryDirectory() as temporary:
         for name in description["files"]:
-            path = folder / f"{description['prefix']}{name}"
+            whole = f"{description['prefix']}{name}"
+            if any(Path(part).name != part or "\\" in part for part in (name, whole)):
+                raise ModelError(f"{folder}: {whole!r} is not the plain name of a model file")
+            path = folder / whole
             try:
                 shutil.copyfile(path, Path(temporary) / name)
             except OSError as error:

@@ -44,6 +44,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 
 MAX_ITEMS = 2000
 """Most items that are told apart: the most bought. EASE inverts a matrix of that size."""
+MIN_BUYERS = 5
+"""An item of fewer buyers says next to nothing about others, and may be made for one of them."""
 NEIGHBOURS = 100
 """Weights that are kept of each item: the greatest without regard to sign."""
 SHOWN = 3
@@ -111,7 +113,7 @@ class NextPurchase:
             l2: Penalty of the weights, above 0: the greater, the nearer to popularity.
 
         Raises:
-            ModelError: Nobody bought anything, or the penalty is not above 0.
+            ModelError: No item has `MIN_BUYERS` buyers, or the penalty is not above 0.
         """
         if not counts.nnz:
             raise ModelError("nothing can be learned from customers who bought nothing")
@@ -120,7 +122,9 @@ class NextPurchase:
         buyers = np.bincount(counts.indices, minlength=counts.shape[1])
         lately = np.bincount(counts.indices[recent], minlength=counts.shape[1])
         kept = np.lexsort((items.astype(str), -buyers))[:MAX_ITEMS]
-        kept = kept[buyers[kept] > 0]
+        kept = kept[buyers[kept] >= MIN_BUYERS]
+        if not len(kept):
+            raise ModelError(f"no {item} was bought by {MIN_BUYERS} customers")
         return cls(
             item,
             tuple(str(key) for key in items[kept]),

@@ -557,6 +557,8 @@ def read_value_model(folder: Path, description: Mapping[str, Any]) -> ValueModel
     trees = {}
     for name in description["trees"]:
         path = folder / f"value_{name}.txt.gz"
+        if path.parent != folder:
+            raise ModelError(f"{folder}: {name!r} is not the plain name of a model file")
         try:
             text = gzip.decompress(path.read_bytes()).decode()
             trees[name] = lightgbm.Booster(model_str=text)

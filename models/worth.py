@@ -24,6 +24,7 @@ def value_if_kept(
     fixed: float | None = None,
     fee: npt.ArrayLike | None = None,
     acquisition_cost: npt.ArrayLike | None = None,
+    usual: float | None = None,
 ) -> Array:
     """Money that each customer brings in a year who stays, after margin.
 
@@ -43,6 +44,8 @@ def value_if_kept(
             the mean of the others.
         acquisition_cost: What each customer cost to win: nobody is worth more than a
             replacement (`models.decision.value_at_stake`).
+        usual: What `expected`, or the fee, is taken to be where it is not known, where these
+            are some of the customers only; by default the mean of the others.
 
     Returns:
         One value a customer.
@@ -60,13 +63,13 @@ def value_if_kept(
         value = np.full(known.shape, float(fixed))
     elif fee is not None:
         fees = np.asarray(fee, dtype=np.float64)
-        if fees.size and np.isnan(fees).all():
+        if usual is None and fees.size and np.isnan(fees).all():
             raise ModelError(
                 "no contract has a fee, so that nothing says what a customer is worth.",
                 "Say it: [decision] value.",
             )
-        value = margin * MONTHS * _filled(fees)
-    elif known.size and np.isnan(known).all():
+        value = margin * MONTHS * _filled(fees, usual)
+    elif usual is None and known.size and np.isnan(known).all():
         if not np.isfinite(first_value):
             raise ModelError(
                 "there are neither values of purchases nor a value to use instead.",
@@ -74,10 +77,12 @@ def value_if_kept(
             )
         value = margin * np.full(known.shape, float(first_value))
     else:
-        value = margin * _filled(known)
+        value = margin * _filled(known, usual)
     return value if acquisition_cost is None else value_at_stake(value, acquisition_cost)
 
 
-def _filled(values: Array) -> Array:
+def _filled(values: Array, usual: float | None) -> Array:
     missing = np.isnan(values)
-    return np.where(missing, values[~missing].mean(), values) if missing.any() else values
+    if not missing.any():
+        return values
+    return np.where(missing, values[~missing].mean() if usual is None else usual, values)

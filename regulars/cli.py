@@ -23,8 +23,12 @@ from . import console
 from .commands.business import measures, report
 from .commands.campaign import actions, power
 from .commands.data import check, snapshot
+from .commands.forget import forget
 from .commands.learn import backtest, train
+from .commands.monitor import monitor
+from .commands.registry import promote
 from .commands.score import score, segments
+from .commands.serve import serve
 from .commands.start import demo, init, simulate
 
 __all__ = ["app", "run"]
@@ -43,10 +47,11 @@ def app() -> None:
 for _command in (
     *(demo, init, simulate),
     *(check, snapshot),
-    *(train, backtest),
-    *(score, segments),
+    *(train, backtest, promote),
+    *(score, segments, serve),
     *(power, actions),
     *(measures, report),
+    *(monitor, forget),
 ):
     app.add_command(_command)
 
@@ -55,26 +60,31 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code.
 
     Returns:
-        0 when it is done, 2 when the input or the configuration is wrong (one clear message
-        on standard error), 130 when interrupted, 1 when the fault is ours (with a traceback).
+        0 when it is done, 3 when it is done and found something that needs a person, 2 when the
+        input or the configuration is wrong (one clear message on standard error), 130 when
+        interrupted, 1 when the fault is ours (with a traceback).
     """
     from features.progress import reporting
+    from features.scratch import own_scratch
 
     if not sys.warnoptions:
         # Warnings of libraries are for developers, who see them as errors in the tests.
         warnings.simplefilter("ignore")
     for noisy in ("mlflow", "alembic", "pymc", "pytensor", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It prints a traceback of each error that it raises; what is told is up to us.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with _interrupts() as interrupted:
         try:
-            with reporting(console.reporter()):
-                app.main(args=arguments, prog_name="regulars", standalone_mode=False)
+            with own_scratch(), reporting(console.reporter()):
+                # What a command returns is None; what it exits with comes back as a number.
+                code = app.main(args=arguments, prog_name="regulars", standalone_mode=False)
         except click.exceptions.Exit as done:
             return done.exit_code
         except InputError as problem:
             if interrupted.is_set():
                 return _say_interrupted()
-            click.echo(f"Error: {problem}", err=True)
+            click.echo(console.printable(f"Error: {problem}"), err=True)
             return 2
         except click.ClickException as problem:
             problem.show()
@@ -88,17 +98,22 @@ def run(arguments: list[str]) -> int:
         except Exception as problem:
             from models.base import ModelError
 
+            from .trouble import explained
+
             if interrupted.is_set():  # the engine answers Ctrl-C with an error of its own
                 return _say_interrupted()
             if isinstance(problem, ModelError):
-                click.echo(f"Error: {problem}", err=True)
+                click.echo(console.printable(f"Error: {problem}"), err=True)
+                return 2
+            if (known := explained(problem)) is not None:
+                click.echo(console.printable(f"Error: {known}"), err=True)
                 return 2
             traceback.print_exc()
             click.echo(
                 "This is a defect of Regulars, not of your data. Please report it.", err=True
             )
             return 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -34,6 +35,7 @@ __all__ = [
     "CovariateOptions",
     "DecisionOptions",
     "MlflowOptions",
+    "MonitorOptions",
     "OfferOptions",
     "SegmentOptions",
     "load_config",
@@ -282,13 +284,41 @@ class MlflowOptions(_Options):
 
     Attributes:
         tracking_uri: The tracking store and registry. When read from a file, a relative
-            `sqlite:///` path is made absolute from the file's folder, and the environment
-            variable `MLFLOW_TRACKING_URI` wins.
+            `sqlite:///` path is made absolute from the file's folder, `${NAME}` is an
+            environment variable, and `MLFLOW_TRACKING_URI` in the environment wins.
         experiment: Name of the MLflow experiment.
     """
 
     tracking_uri: str = "sqlite:///mlflow.db"
     experiment: str = "regulars"
+
+
+class MonitorOptions(_Options):
+    """What is kept to look back at, and from when on a person is needed.
+
+    Attributes:
+        score_ledger: Where every scored list is recorded: a file, `duckdb:///FILE` or
+            `postgresql://HOST/DATABASE?schema=NAME`; "" records nothing.
+        calibration_gap: How far the mean churn probability may be from the share who left. On real
+            ledgers a sound model is within 0.01 to 0.04 out of time; a season that was not met
+            before moves it by 0.10 and more.
+        auc_drop: How far the AUC may be below that of the training's test. From cutoff to cutoff of
+            one shop it moves by 0.01 to 0.03.
+        clv_bias: How far, as a share, the value foretold for all customers together may be from
+            the one that came. A year's spend of a shop moves by a fifth without any model's doing.
+        min_customers: Fewer customers say nothing.
+        cohorts: For how many months back closed lists are looked at.
+        drift_exempt: Features that may drift without anybody being called, beside those that the
+            catalogue exempts because they grow by construction.
+    """
+
+    score_ledger: str = "score_ledger.duckdb"
+    calibration_gap: float = Field(default=0.05, gt=0, lt=1)
+    auc_drop: float = Field(default=0.05, gt=0, lt=0.5)
+    clv_bias: float = Field(default=0.30, gt=0, allow_inf_nan=False)
+    min_customers: int = Field(default=200, ge=30)
+    cohorts: int = Field(default=12, ge=1, le=120)
+    drift_exempt: tuple[str, ...] = ()
 
 
 class Config(_Options):
@@ -304,6 +334,7 @@ class Config(_Options):
     decision: DecisionOptions = DecisionOptions()
     campaigns: CampaignOptions = CampaignOptions()
     segments: SegmentOptions = SegmentOptions()
+    monitor: MonitorOptions = MonitorOptions()
     mlflow: MlflowOptions = MlflowOptions()
     base: Path = Field(default=Path(), exclude=True)
 
@@ -348,6 +379,10 @@ def parse_config(text: str, path: Path) -> Config:
             f"{path} is not valid TOML: {problem}.",
             'Text goes in quotes: horizon_days = 90 but from = "orders.csv".',
         ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} is nested too deeply.", "No key takes more than a list."
+        ) from None
     if "base" in content:
         raise ConfigError(f"{path}: unknown key base.", nearest("base", _keys(Config)))
     try:
@@ -381,10 +416,13 @@ def parse_config(text: str, path: Path) -> Config:
 
 def _effective_uri(uri: str, base: Path) -> str:
     """The environment's tracking store, or the file's with its path made absolute."""
+    from features.reading.addresses import expand, is_postgres
+
     stated = os.environ.get("MLFLOW_TRACKING_URI")
-    if stated:
-        return stated
-    relative = re.fullmatch(r"sqlite:///(?!/|[A-Za-z]:)(.+)", uri)
+    uri = stated or expand(uri)
+    if is_postgres(uri) and find_spec("psycopg2") is None:
+        return f"postgresql+psycopg://{uri.partition('://')[2]}"  # the driver of the postgres extra
+    relative = None if stated else re.fullmatch(r"sqlite:///(?!/|[A-Za-z]:)(.+)", uri)
     return f"sqlite:///{(base / relative[1]).resolve()}" if relative else uri
 
 

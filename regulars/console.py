@@ -10,17 +10,42 @@ import click
 
 from features.progress import Task
 
-__all__ = ["Plain", "Terminal", "percent", "reporter", "say", "show_json", "show_table"]
+__all__ = [
+    "Plain",
+    "Terminal",
+    "percent",
+    "printable",
+    "reporter",
+    "say",
+    "show_json",
+    "show_table",
+]
+
+_ACTING = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, 0x2028, 0x2029]
+_ACTING += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SHOWN = {code: f"\\u{code:04x}" for code in _ACTING if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """A text with the characters shown that would act on a terminal or turn its direction.
+
+    Ids and names of a shop may hold them: an escape sequence could hide a line or rename the
+    window.
+
+    >>> printable("c" + chr(27) + "[2J17") == "c" + chr(92) + "u001b[2J17"
+    True
+    """
+    return text.translate(_SHOWN)
 
 
 def say(message: str = "") -> None:
     """Print one line on standard output."""
-    click.echo(message)
+    click.echo(printable(message))
 
 
 def show_json(value: Any) -> None:
     """Print `value` as JSON on standard output; dates become ISO text, NaN becomes null."""
-    click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(printable(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def _plain(value: Any) -> Any:
@@ -49,7 +74,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     from rich.text import Text
 
     table = Table(
-        title=Text(title, style="bold"),
+        title=Text(printable(title), style="bold"),
         title_justify="left",
         header_style="dim",
         show_header=any(columns),
@@ -57,9 +82,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(printable(column)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
+        table.add_row(*(Text(printable(_cell(cell))) for cell in row))
     # A pipe or a file has no width: give the table room instead of wrapping it at 80.
     width = None if sys.stdout.isatty() else 160
     Console(file=sys.stdout, width=width, highlight=False).print(table)
@@ -100,7 +127,7 @@ class Plain:
 
     def note(self, message: str) -> None:
         """Say one line."""
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
 
 
 class Terminal:
@@ -114,7 +141,7 @@ class Terminal:
 
         self._progress = Progress(
             Spinner(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             Elapsed(),
@@ -127,7 +154,7 @@ class Terminal:
         """Draw a bar until the task ends."""
         progress = self._progress
         with progress if not progress.live.is_started else _already():
-            number = progress.add_task(description, total=total)
+            number = progress.add_task(printable(description), total=total)
             try:
                 yield _Bar(progress, number)
             finally:
@@ -135,7 +162,7 @@ class Terminal:
 
     def note(self, message: str) -> None:
         """Say one line above the bars."""
-        self._progress.console.print(message, markup=False, highlight=False)
+        self._progress.console.print(printable(message), markup=False, highlight=False)
 
 
 class _Bar:

@@ -17,7 +17,7 @@ from .jobs import open_configured_ledger, score_customers, train_models
 from .report import keep_report, material
 from .settings import label_spec
 from .show.data import show_label, show_profile, show_quality
-from .show.scores import show_scored
+from .show.scores import ScoredSummary, show_scored
 from .show.training import show_training, show_where_to_look
 
 __all__ = ["run_demo"]
@@ -62,10 +62,12 @@ def run_demo(folder: Path, *, customers: int, seed: int) -> None:
     scores = score_customers(config, ledger, None, None)
     scored_list = write_list(scores.frame, folder / "scores.csv")
     campaign = write_list(campaign_list(scores.plan, scores.frame), folder / "campaign.csv")
-    told = material(config, ledger, scores)
+    told = material(config, ledger, scores, watch=True)
     report = write_text(render(told), folder / "report.html")
     keep_report(config, ledger, results, told)
-    show_scored(scores.frame)
+    summary = ScoredSummary()
+    summary.add(scores.frame)
+    show_scored(summary)
 
     console.say()
     console.say(f"The scored list:  {scored_list}")

@@ -90,8 +90,7 @@ def write_config(
     path = folder / "regulars.toml"
     if path.exists() and not force:
         raise InputError(f"{path} exists already.", "Add --force to replace it.")
-    url = "." if transactions else "data"
-    lines, said = _transactions(folder, transactions)
+    url, lines, said = _transactions(folder, transactions)
     text = _TEMPLATE.format(
         url=_quoted(url), transactions="\n".join(lines), horizon=90, window=window_days
     )
@@ -106,12 +105,14 @@ def write_config(
     return path, said
 
 
-def _transactions(folder: Path, file: Path | None) -> tuple[list[str], list[str]]:
+def _transactions(folder: Path, file: Path | None) -> tuple[str, list[str], list[str]]:
+    """The folder of the tables, the lines of `[tables.transactions]`, and what to say."""
     table = TABLES["transactions"]
     if file is None:
         lines = ['from = "orders.csv"         # a file, a glob such as "orders/*.parquet"']
         lines += [f'# {column} = "..."' for column in table.required]
-        return lines, ["Columns with common names will be recognised; map the others by hand."]
+        said = ["Columns with common names will be recognised; map the others by hand."]
+        return "data", lines, said
     columns = raw_columns(_one_of(file))
     found = {
         standard: _plain(expression)
@@ -127,6 +128,9 @@ def _transactions(folder: Path, file: Path | None) -> tuple[list[str], list[str]
         )
     place = file.parent.resolve() / file.name  # a link keeps its own name
     source = os.path.relpath(place, folder.resolve()).replace(os.sep, "/")
+    # Other tables are looked for beside the orders; many files have a folder of their own.
+    url = "." if not file.exists() else source.rpartition("/")[0] or "."
+    source = source if url == "." else file.name
     lines = [f"from = {_quoted(source)}"]
     lines += [f"{standard} = {_quoted(raw)}" for standard, raw in found.items()]
     lines += [f'# {column} = "..."  # not recognised: say which column' for column in missing]
@@ -135,7 +139,7 @@ def _transactions(folder: Path, file: Path | None) -> tuple[list[str], list[str]
         lines += ["# columns found: " + "".join(filter(str.isprintable, listed))]
     said = [f"{standard} is read from {raw}" for standard, raw in found.items()]
     said += [f"{column}: no column recognised; say which in regulars.toml" for column in missing]
-    return lines, said
+    return url, lines, said
 
 
 def _one_of(file: Path) -> Path:

@@ -6,7 +6,10 @@ What a notebook needs of `settings` can be had from here, too.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .settings import churn_settings, clv_settings, decision
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from features.ledger import Ledger
     from serving.actions import Decision
+    from serving.blocks import Blocks
     from serving.registry import RegisteredModel
     from training.backtest import Backtest
     from training.churn_panel import Effort
@@ -25,13 +29,20 @@ if TYPE_CHECKING:
     from .config import Config
 
 __all__ = [
+    "RECENT",
     "Scores",
+    "Scoring",
     "backtest_models",
     "open_configured_ledger",
     "open_tracking",
     "score_customers",
+    "scoring_customers",
     "train_models",
 ]
+
+
+RECENT = 365
+"""Days before a cutoff whose breaks are told when it is scored: features look back that far."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,28 @@ class Scores:
     decision: Decision
 
 
-def open_configured_ledger(config: Config) -> Ledger:
-    """Read, check and materialise the tables that the configuration names."""
+@dataclass(frozen=True)
+class Scoring:
+    """A scored list in blocks; as `Scores`.
+
+    Attributes:
+        blocks: Of the scored list and of the plan.
+        churn: The churn model.
+        clv: The customer-lifetime-value model.
+        decision: What the plan was made with.
+    """
+
+    blocks: Blocks
+    churn: RegisteredModel
+    clv: RegisteredModel
+    decision: Decision
+
+
+def open_configured_ledger(config: Config, memory: str | None = None) -> Ledger:
+    """Read, check and materialise the tables that the configuration names.
+
+    `memory` is how much the engine takes where the configuration does not say.
+    """
     from features.ledger import open_ledger
 
     return open_ledger(
@@ -64,6 +95,7 @@ def open_configured_ledger(config: Config) -> Ledger:
         config.purchases,
         base=config.base,
         quarantine=config.quarantine,
+        memory=config.source.memory or memory,
     )
 
 
@@ -72,7 +104,7 @@ def open_tracking(config: Config) -> Tracking:
     from training.tracking import Tracking
 
     # Addresses may hold passwords, and say nothing of what a model was made from.
-    said = config.model_dump_json(exclude={"mlflow": True, "source": {"url"}})
+    said = config.model_dump_json(exclude={"mlflow": True, "source": {"url"}, "monitor": True})
     tracking = Tracking(config.mlflow.tracking_uri, config.mlflow.experiment, tags={"config": said})
     tracking.check()
     return tracking
@@ -86,6 +118,7 @@ def train_models(
     All leaves segments as they are where they are learned already, and leaves out what the data
     does not allow.
     """
+    from features.breaks import note_breaks
     from training.churn import train_churn
     from training.clv import train_clv
 
@@ -93,6 +126,7 @@ def train_models(
     from .segments import train_next_purchase, train_segment_model
 
     tracking = open_tracking(config)
+    note_breaks(ledger)
     results = []
     if what in ("churn", "all"):
         churn = churn_settings(config, effort)
@@ -124,17 +158,41 @@ def score_customers(
 
     `chosen` takes the place of what the configuration says of the decision.
     """
+    from serving.scorer import together
+
+    with scoring_customers(config, ledger, cutoff, ids, language=language, chosen=chosen) as found:
+        frame, plan = together(found.blocks)
+        return Scores(frame, found.churn, found.clv, plan, found.decision)
+
+
+@contextmanager
+def scoring_customers(
+    config: Config,
+    ledger: Ledger,
+    cutoff: dt.date | None,
+    ids: list[str] | None,
+    *,
+    language: str = "en",
+    chosen: Decision | None = None,
+    work: Path | None = None,
+) -> Iterator[Scoring]:
+    """As `score_customers`, with the list in blocks, to be gone through inside the context.
+
+    `work` is where finished blocks are kept until the list stands; see `serving.scorer.scoring`.
+    """
+    from features.breaks import note_breaks
     from serving.registry import load, load_if_any
-    from serving.scorer import score_and_plan
+    from serving.scorer import scoring
     from serving.segments import NEXT
 
+    note_breaks(ledger, cutoff, days=RECENT)
     uri = config.mlflow.tracking_uri
     churn, clv = load("regulars-churn", tracking_uri=uri), load("regulars-clv", tracking_uri=uri)
     what = decision(config) if chosen is None else chosen
     learned = {each.name: each.model for each in what.offers if each.effect == "uplift"}
     models = {name: load_if_any(name, tracking_uri=uri) for name in sorted(set(learned.values()))}
     uplift = {offer: model for offer, name in learned.items() if (model := models[name])}
-    frame, plan = score_and_plan(
+    with scoring(
         ledger,
         cutoff,
         churn,
@@ -145,8 +203,9 @@ def score_customers(
         decision=what,
         uplift=uplift,
         following=load_if_any(NEXT, tracking_uri=uri),
-    )
-    return Scores(frame, churn, clv, plan, what)
+        work=work,
+    ) as blocks:
+        yield Scoring(blocks, churn, clv, what)
 
 
 def backtest_models(config: Config, ledger: Ledger, *, seed: int) -> Backtest:

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["keep_report", "material", "render_report"]
 
 
-def material(config: Config, ledger: Ledger, scores: Scores) -> Material:
-    """Everything that a report of these scores is made from."""
+def material(config: Config, ledger: Ledger, scores: Scores, *, watch: bool = False) -> Material:
+    """Everything that a report of these scores is made from; with `watch`, what monitoring finds.
+
+    Whether data still arrives is not asked: the page says the same on whichever day it is made.
+    """
+    from dataclasses import replace
+
     from serving.report.gather import gather
 
+    from .monitor import watch_business
     from .settings import campaign_settings
 
-    return gather(
+    found = gather(
         ledger,
         scores.frame,
         scores.churn,
@@ -35,6 +41,9 @@ def material(config: Config, ledger: Ledger, scores: Scores) -> Material:
         decision=scores.decision,
         campaigns=campaign_settings(config),
     )
+    if not watch:
+        return found
+    return replace(found, monitoring=watch_business(config, ledger, found.as_of))
 
 
 def render_report(
@@ -43,7 +52,7 @@ def render_report(
     """The report of a scored list as one HTML page."""
     from serving.report import render
 
-    return render(material(config, ledger, scores), options)
+    return render(material(config, ledger, scores, watch=True), options)
 
 
 def keep_report(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from features.labels import LabelSpec
     from serving.actions import Decision
     from serving.campaigns import CampaignSettings
+    from serving.look_back import MonitorSettings
+    from serving.score_ledger import ScoreLedger
     from training.churn_panel import ChurnSettings, Effort
     from training.clv_fitting import ClvSettings
     from training.policy_backtest import Terms
@@ -25,6 +27,8 @@ __all__ = [
     "clv_settings",
     "decision",
     "label_spec",
+    "monitor_settings",
+    "score_ledger",
     "terms",
 ]
 
@@ -164,6 +168,23 @@ def changed(
         list_size=decision.list_size if list_size is None else list_size,
         control_share=decision.control_share if control_share is None else control_share,
     )
+
+
+def monitor_settings(config: Config) -> MonitorSettings:
+    """What the configuration says of when a list that did badly needs a person."""
+    from serving.look_back import MonitorSettings
+
+    said = config.monitor
+    return MonitorSettings(
+        said.calibration_gap, said.auc_drop, said.clv_bias, said.min_customers, said.cohorts
+    )
+
+
+def score_ledger(config: Config) -> ScoreLedger | None:
+    """Where scored lists are recorded; None where nowhere."""
+    from serving.score_ledger import parse_score_ledger
+
+    return parse_score_ledger(config.monitor.score_ledger, config.base)
 
 
 def terms(config: Config) -> Terms:

@@ -12,35 +12,39 @@ The steps, for a scored list at a cutoff:
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.attributes import attributes
-from features.errors import InputError
-from features.progress import note
-from features.window import ObservationWindow, known_rows
-from models.allocation import NOBODY, allocate, held_back
-from models.base import TIERS
-from models.decision import Offer, effect_value, expected_cost
+from models.allocation import NOBODY, allocate
+from models.decision import Offer
+from serving.weighing import YEAR_DAYS, Weighed, note_unheeded, weigh
 
 if TYPE_CHECKING:
     from features.ledger import Ledger
 
-__all__ = ["PLAN_DTYPES", "WHY", "YEAR_DAYS", "Decision", "PlannedOffer", "plan"]
-
-YEAR_DAYS = 365
-"""Days that the value of a customer who stays looks ahead."""
+__all__ = [
+    "PLAN_DTYPES",
+    "WHY",
+    "YEAR_DAYS",
+    "Bids",
+    "Decision",
+    "PlannedOffer",
+    "Shares",
+    "plan",
+    "planned",
+    "share_out",
+]
 
 WHY = (
     "",
     "control",
     "not worth it",
+    "list is full",
     "over budget",
     "contacted lately",
     "not eligible",
@@ -65,8 +69,6 @@ PLAN_DTYPES: Mapping[str, str] = {
     "next_category": "str",
 }
 """Columns of a plan, in order, and their pandas types."""
-
-_TIERS = ("risk_tier", "value_tier")
 
 Array = npt.NDArray[np.float64]
 
@@ -179,47 +181,137 @@ def plan(
             there is not.
         ModelError: An impossible probability or effect.
     """
-    ids = pd.Index(scored["customer_id"])
-    p = np.asarray(scored["churn_probability"], dtype=np.float64)
-    worth_kept = np.asarray(value.reindex(ids), dtype=np.float64)
-    is_scored = (scored["status"] == "scored").to_numpy(bool)
-    there = np.asarray(scored["p_alive"], dtype=np.float64)
-    kept, earns, costs = _offered(ids, p, there, worth_kept, decision, effects or {})
-    known = is_scored & ~np.isnan(earns).all(axis=1)
-    allowed = _eligible(scored, ledger, decision.offers)
-    open_to = np.where(allowed & is_scored[:, None], earns, np.nan)
-    lately = _contacted_lately(ids, ledger, decision, _cutoff(scored))
-    order = pd.factorize(ids, sort=True)[0]
-    control = held_back(ids, decision.control_share, _cutoff(scored), decision.seed)
-    found = allocate(
-        np.where(lately[:, None], np.nan, open_to),
-        costs,
-        budget=decision.budget,
-        most=decision.list_size,
-        held_back=control,
-        order=order,
+    weighed = weigh(scored, ledger, decision, value, effects=effects, suggestions=suggestions)
+    note_unheeded(decision, ledger, weighed.held)
+    order = pd.factorize(pd.Index(scored["customer_id"]), sort=True)[0]
+    shares = share_out([Bids.of(scored, weighed, np.arange(len(scored)), order)], decision)
+    return planned(scored, weighed, shares.of(0, len(scored)), decision)
+
+
+@dataclass(frozen=True)
+class Bids:
+    """The customers among whom the list is chosen: those whom an offer they may get earns from.
+
+    Attributes:
+        place: Row in the scored list, ascending, (n,).
+        order: Number that decides between equals, (n,).
+        earns: What each offer earns; NaN where they may not get it, (n, offers).
+        costs: What it costs, (n, offers).
+        control: Whether the lot holds them back, (n,).
+    """
+
+    place: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+    earns: Array
+    costs: Array
+    control: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        scored: pd.DataFrame,
+        weighed: Weighed,
+        place: npt.NDArray[np.int64],
+        order: npt.NDArray[np.int64],
+    ) -> Bids:
+        """Those of a part of the list, whose rows have these places and orders."""
+        earns = np.where(_open(scored, weighed) & ~weighed.lately[:, None], weighed.earns, np.nan)
+        some = np.flatnonzero((earns > 0.0).any(axis=1))
+        return cls(place[some], order[some], earns[some], weighed.costs[some],
+                   weighed.control[some])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Who is on the list.
+
+    Attributes:
+        place: Rows of the scored list that are on it, ascending, (n,).
+        offer: Place of the offer of each, (n,).
+        rank: Place of each on the list, from 1, (n,).
+        price: What the last unit of the budget earns.
+        full: Whether the list is as long as it may be.
+    """
+
+    place: npt.NDArray[np.int64]
+    offer: npt.NDArray[np.int64]
+    rank: npt.NDArray[np.int64]
+    price: float
+    full: bool
+
+    def of(self, start: int, stop: int) -> Shares:
+        """Those of a range of rows, by their places in it."""
+        a, b = np.searchsorted(self.place, [start, stop])
+        return replace(
+            self, place=self.place[a:b] - start, offer=self.offer[a:b], rank=self.rank[a:b]
+        )
+
+
+def share_out(bids: Sequence[Bids], decision: Decision) -> Shares:
+    """Choose the best list under the limits.
+
+    Args:
+        bids: Of each part of the scored list, one after the other.
+        decision: The limits.
+    """
+    place, order, earns, costs, control = (
+        np.concatenate([getattr(part, name) for part in bids])
+        for name in ("place", "order", "earns", "costs", "control")
     )
-    listed = found.offer != NOBODY
-    sent = listed & ~control
-    offered = ~np.isnan(open_to).all(axis=1)
-    best = np.where(listed, found.offer, np.where(np.isnan(open_to), -np.inf, open_to).argmax(1))
+    found = allocate(
+        earns, costs, budget=decision.budget, most=decision.list_size, held_back=control,
+        order=order,
+    )  # fmt: skip
+    on = np.flatnonzero(found.offer != NOBODY)
+    offer = found.offer[on]
+    rank = np.empty(len(on), dtype=np.int64)
+    best = np.lexsort((order[on], -earns[on, offer], -found.surplus[on]))
+    rank[best] = np.arange(1, len(on) + 1)
+    most = decision.list_size
+    full = most is not None and int((~control[on]).sum()) >= most
+    return Shares(place[on], offer, rank, found.price, full)
+
+
+def planned(
+    scored: pd.DataFrame, weighed: Weighed, shares: Shares, decision: Decision
+) -> pd.DataFrame:
+    """The rows of the plan for a part of the scored list.
+
+    Args:
+        scored: The part.
+        weighed: Its customers, weighed.
+        shares: Who of them is on the list (`Shares.of`).
+        decision: The offers.
+
+    Returns:
+        As `plan`.
+    """
+    ids, w = pd.Index(scored["customer_id"]), weighed
     at = np.arange(len(ids))
+    is_scored = (scored["status"] == "scored").to_numpy(bool)
+    known = is_scored & ~np.isnan(w.earns).all(axis=1)
+    open_to = np.where(_open(scored, w), w.earns, np.nan)
+    chosen = np.full(len(ids), NOBODY, dtype=np.int64)
+    chosen[shares.place] = shares.offer
+    listed = chosen != NOBODY
+    sent = listed & ~w.control
+    offered = ~np.isnan(open_to).all(axis=1)
+    best = np.where(listed, chosen, np.where(np.isnan(open_to), -np.inf, open_to).argmax(1))
     offer_value = np.where(offered, open_to[at, best], np.nan)
     why = np.select(
-        [sent, listed, ~is_scored, ~known, ~offered, lately, ~(offer_value > 0.0)],
+        [sent, listed, ~is_scored, ~known, ~offered, w.lately, ~(offer_value > 0.0)],
         ["", "control", "not scored", "risk or value not known", "not eligible",
          "contacted lately", "not worth it"],
-        "over budget",
+        "list is full" if shares.full else "over budget",
     )  # fmt: skip
     names = np.array([each.name for each in decision.offers], dtype=object)[best]
-    following = _suggested(ids, suggestions)
+    following = w.following
     suggest = np.isin(why, ["not worth it", "not eligible"]) & following.notna().to_numpy(bool)
     suggest &= scored["risk_tier"].isin(["low", "medium"]).to_numpy(bool)
     # Nothing is said of whom no model knows.
     money = np.where(is_scored, 0.0, np.nan)
     rank = pd.array([pd.NA] * len(ids), dtype="Int64")
-    places = np.lexsort((order, -offer_value, -found.surplus, ~listed))[: int(listed.sum())]
-    rank[places] = np.arange(1, len(places) + 1)
+    rank[shares.place] = shares.rank
     frame = {
         "customer_id": ids,
         "action": _words(
@@ -231,18 +323,24 @@ def plan(
         "offer": _words((listed, names)),
         "arm": _words((listed, "control"), (sent, "treatment")),
         "expected_value": np.where(sent, offer_value, money),
-        "expected_cost": np.where(sent, costs[at, best], money),
+        "expected_cost": np.where(sent, w.costs[at, best], money),
         "offer_value": offer_value,
-        "effect": np.where(offered, kept[at, best], np.nan),
-        "value_if_kept": worth_kept,
-        "churn_probability": p,
+        "effect": np.where(offered, w.kept[at, best], np.nan),
+        "value_if_kept": w.value,
+        "churn_probability": np.asarray(scored["churn_probability"], dtype=np.float64),
         "rank": rank,
         "why": why,
         "next_category": following.to_numpy(object),
     }
     out = pd.DataFrame(frame).astype(dict(PLAN_DTYPES))
-    out.attrs["price"] = found.price
+    out.attrs["price"] = shares.price
     return out
+
+
+def _open(scored: pd.DataFrame, weighed: Weighed) -> npt.NDArray[np.bool_]:
+    """Whether each offer is for each customer."""
+    is_scored = (scored["status"] == "scored").to_numpy(bool)
+    return np.asarray(weighed.allowed & is_scored[:, None])
 
 
 def _words(*layers: tuple[npt.NDArray[np.bool_], Any]) -> npt.NDArray[np.object_]:
@@ -251,107 +349,3 @@ def _words(*layers: tuple[npt.NDArray[np.bool_], Any]) -> npt.NDArray[np.object_
     for where, text in layers:
         out[where] = text if isinstance(text, str) else text[where]
     return out
-
-
-def _offered(
-    ids: pd.Index[str],
-    p: Array,
-    there: Array,
-    value: Array,
-    decision: Decision,
-    effects: Mapping[str, pd.DataFrame],
-) -> tuple[Array, Array, Array]:
-    """Chance to keep, expected value and expected cost: each (customers, offers).
-
-    An assumed save rate is of those who would leave and can still be kept, at most `there`: whoever
-    left long ago has nothing left to be saved from. Where P(alive) is not known, it is of all.
-    """
-    kept, earns, costs = (np.empty((len(ids), len(decision.offers))) for _ in range(3))
-    for i, each in enumerate(decision.offers):
-        worth = value * (each.keeps_days / YEAR_DAYS)
-        if each.effect == "uplift":
-            learned = effects[each.name].reindex(ids)
-            kept[:, i] = learned["kept"].to_numpy(np.float64)
-            leaves = learned["p"].to_numpy(np.float64)
-            earns[:, i] = effect_value(kept[:, i], leaves, worth, each.offer)
-            if each.earns == "spend":
-                more = decision.margin * learned["spend"].to_numpy(np.float64)
-                earns[:, i] = more - expected_cost(kept[:, i], leaves, each.offer)
-        else:
-            leaves = p
-            kept[:, i] = np.fmin(p, there) * each.offer.save_rate
-            earns[:, i] = effect_value(kept[:, i], leaves, worth, each.offer)
-        costs[:, i] = expected_cost(kept[:, i], leaves, each.offer)
-    return kept, earns, costs
-
-
-def _cutoff(scored: pd.DataFrame) -> dt.date:
-    day: dt.date = scored["as_of"].iloc[0].date()
-    return day
-
-
-def _eligible(
-    scored: pd.DataFrame, ledger: Ledger, offers: tuple[PlannedOffer, ...]
-) -> npt.NDArray[np.bool_]:
-    """Whether each customer may get each offer, (customers, offers)."""
-    allowed = np.ones((len(scored), len(offers)), dtype=bool)
-    for each in offers:
-        for name in each.only.keys() & set(_TIERS):
-            if unknown := [value for value in each.only[name] if value not in TIERS]:
-                raise InputError(
-                    f"The offer {each.name} is only for customers of {name} {unknown[0]!r}, which "
-                    "there is not.",
-                    f"Correct only under [[decision.offers]]: {', '.join(TIERS)}.",
-                )
-    names = sorted({name for each in offers for name in each.only} - set(_TIERS))
-    columns = {name: scored[name] for name in _TIERS}
-    if names:
-        window = ObservationWindow(ledger.first_day, _cutoff(scored))
-        found = attributes(ledger, window, names).reindex(scored["customer_id"])
-        columns |= {name: found[name].map(_text, na_action="ignore") for name in names}
-    for i, each in enumerate(offers):
-        for name, values in each.only.items():
-            if not columns[name].isin(values).any():
-                note(f"The offer {each.name} is for nobody: no customer has such a {name}.")
-            allowed[:, i] &= columns[name].isin(values).to_numpy(bool)
-        if each.min_p_alive > 0.0:  # a chance that is not known is not enough
-            allowed[:, i] &= (scored["p_alive"] >= each.min_p_alive).to_numpy(bool)
-    return allowed
-
-
-def _text(value: object) -> str:
-    """A value as a user writes it.
-
-    >>> _text(3.0), _text(2.5), _text("GB")
-    ('3', '2.5', 'GB')
-    """
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _contacted_lately(
-    ids: pd.Index[str], ledger: Ledger, decision: Decision, cutoff: dt.date
-) -> npt.NDArray[np.bool_]:
-    """Who got as many messages in the days before the cutoff as anybody may get.
-
-    Nothing was sent to the control arm of a campaign, so it does not count.
-    """
-    if decision.max_contacts is None:
-        return np.zeros(len(ids), dtype=bool)
-    if "contacts" not in ledger.tables:
-        note("There is no table contacts: nobody is left out for having been contacted lately.")
-        return np.zeros(len(ids), dtype=bool)
-    rows = known_rows(ledger.tables["contacts"], cutoff)
-    since = dt.datetime.combine(cutoff, dt.time()) - dt.timedelta(days=decision.contact_days)
-    rows = rows.filter(rows.timestamp >= since)
-    if "arm" in rows.columns:
-        rows = rows.filter(rows.arm.fill_null("") != "control")
-    counted = rows.group_by("customer_id").agg(n=rows.count())
-    often = counted.filter(counted.n >= decision.max_contacts).select("customer_id")
-    found = ledger.con.to_pyarrow(often).column("customer_id").to_pylist()
-    return np.asarray(ids.isin(found))
-
-
-def _suggested(ids: pd.Index[str], suggestions: pd.Series[str] | None) -> pd.Series[str]:
-    if suggestions is None:
-        return pd.Series(None, index=ids, dtype="str")
-    return suggestions.reindex(ids).astype("str")

@@ -17,9 +17,9 @@ import gzip
 import io
 import os
 import re
-import secrets
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
@@ -30,11 +30,20 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from features.aside import written_aside
 from features.errors import InputError
 from features.reading.values import MISSING
 from features.schema import recognise
 
-__all__ = ["check_output", "check_unique", "read_list", "write_list", "write_text", "writing"]
+__all__ = [
+    "check_output",
+    "check_unique",
+    "read_list",
+    "write_list",
+    "write_text",
+    "writing",
+    "writing_list",
+]
 
 # Starts a text that a spreadsheet may run; full-width signs count in East Asian editions.
 _FORMULA = "[ ']*[=+\\-@\\t\\r\\n\\x00\uff1d\uff0b\uff0d\uff20]"
@@ -44,6 +53,8 @@ _WHOLE_NUMBER = re.compile(r"([0-9]+)[.]0+")
 _SEPARATORS = (",", ";", "\t", "|")
 _ID_TYPES = {"str", "int", "float", "Decimal", "NoneType"}
 _SHOWN = 5
+_Add = Callable[[pa.Table], None]
+_LARGEST = 1 << 31  # bytes of a list as text, unpacked
 _ELSEWHERE = (
     "Check the permissions of the folder and the room on the disk, or choose another place."
 )
@@ -64,12 +75,29 @@ def write_list(frame: pd.DataFrame, path: str | Path) -> Path:
         InputError: The suffix is another one, or the folder is missing or cannot be written
             to. The old file, if any, is untouched.
     """
+    with writing_list(path) as write:
+        write(frame)
+    return Path(path)
+
+
+@contextmanager
+def writing_list(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table to a file block by block, whole or not at all.
+
+    Args:
+        path: As for `write_list`.
+
+    Yields:
+        What takes the blocks, at least one; all have the columns and types of the first. The file
+        is there when the context ends without an error.
+
+    Raises:
+        InputError: As for `write_list`.
+    """
     target = Path(path)
-    write = _writer(target)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    with writing(target) as file:
-        write(table, file)
-    return target
+    begin = _writer(target)
+    with writing(target) as file, begin(file) as add:
+        yield lambda frame: add(pa.Table.from_pandas(frame, preserve_index=False))
 
 
 def write_text(text: str, path: str | Path) -> Path:
@@ -117,23 +145,12 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
     """
     given = Path(path)
     target = _check_target(given)
-    aside = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
     try:
-        # A plain open, so that the file's permissions follow the umask as usual.
-        with aside.open("xb") as file:
-            if target.exists():
-                aside.chmod(target.stat().st_mode & 0o7777)
+        with written_aside(target) as aside, aside.open("r+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
-        _sync_folder(target.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise InputError(f"Cannot write {given}: {error.strerror or error}.", _ELSEWHERE) from error
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def read_list(path: str | Path) -> list[str]:
@@ -169,7 +186,7 @@ def read_list(path: str | Path) -> list[str]:
                 f"{source}: a list cannot be read from this kind of file.",
                 "Use .csv, .csv.gz, .txt or .parquet.",
             )
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{source}: cannot be read ({reason}).", "Check that the file is whole and readable."
@@ -226,32 +243,59 @@ def _check_target(path: Path) -> Path:
     return target
 
 
-def _writer(path: Path) -> Callable[[pa.Table, BinaryIO], None]:
+def _writer(path: Path) -> Callable[[BinaryIO], AbstractContextManager[_Add]]:
     name = path.name.lower()
     if name.endswith(".parquet"):
-        return _write_parquet
+        return _adding_parquet
     if name.endswith(".csv"):
-        return _write_csv
+        return _adding_csv
     if name.endswith(".csv.gz"):
-        return _write_csv_gz
+        return _adding_csv_gz
     raise InputError(
         f"Cannot tell from the name {path.name} how to write it.",
         "End the name in .parquet, .csv or .csv.gz.",
     )
 
 
-def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
-    pq.write_table(table, file, compression="zstd")
+@contextmanager
+def _adding_parquet(file: BinaryIO) -> Iterator[_Add]:
+    writer: pq.ParquetWriter | None = None
+
+    def add(table: pa.Table) -> None:
+        nonlocal writer
+        if writer is None:
+            writer = pq.ParquetWriter(file, table.schema, compression="zstd")
+        # A column in which everything is missing may have come with another type.
+        writer.write_table(table.cast(writer.schema))
+
+    try:
+        yield add
+    finally:
+        if writer is not None:
+            writer.close()
 
 
-def _write_csv(table: pa.Table, file: BinaryIO | gzip.GzipFile) -> None:
-    pacsv.write_csv(_safe_for_spreadsheets(table), file)
+@contextmanager
+def _adding_csv(file: BinaryIO | gzip.GzipFile) -> Iterator[_Add]:
+    first = True
+
+    def add(table: pa.Table) -> None:
+        nonlocal first
+        options = pacsv.WriteOptions(include_header=first)
+        pacsv.write_csv(_safe_for_spreadsheets(table), file, options)
+        first = False
+
+    yield add
 
 
-def _write_csv_gz(table: pa.Table, file: BinaryIO) -> None:
+@contextmanager
+def _adding_csv_gz(file: BinaryIO) -> Iterator[_Add]:
     # No name and no time inside: the same table gives the same bytes.
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-        _write_csv(table, packed)
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        _adding_csv(packed) as add,
+    ):
+        yield add
 
 
 def _safe_for_spreadsheets(table: pa.Table) -> pa.Table:
@@ -282,9 +326,11 @@ def _quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _from_text(path: Path) -> tuple[list[str], list[int]]:
     """Return the ids of a CSV or text file and the line of each."""
-    content = path.read_bytes()
-    if path.name.lower().endswith(".gz"):
-        content = gzip.decompress(content)
+    packed = path.name.lower().endswith(".gz")
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise InputError(f"{path}: larger than any list of customers.", "Give a shorter list.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -293,10 +339,16 @@ def _from_text(path: Path) -> tuple[list[str], list[int]]:
         ) from None
     if "\0" in text:
         raise InputError(f"{path}: not a text file.", "Save the list as CSV UTF-8.")
-    first = text.lstrip("\r\n").split("\n", 1)[0]
+    first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     position, separator, header = 0, ",", False
     for candidate in _SEPARATORS:
-        names = next(csv.reader([first.rstrip("\r")], delimiter=candidate), [])
+        try:
+            names = next(csv.reader([first], delimiter=candidate), [])
+        except csv.Error as error:
+            raise InputError(
+                f"{path}: the first line cannot be read ({error}).",
+                "Check the quotes of that line.",
+            ) from error
         found = _id_column(path, names)
         if found is not None:
             position, separator, header = found, candidate, True
@@ -404,13 +456,3 @@ def _rows(rows: Sequence[int]) -> str:
     shown = ", ".join(f"{row:,}" for row in rows[:_SHOWN])
     more = f", ... ({len(rows):,} in all)" if len(rows) > _SHOWN else ""
     return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the folder entry, where the system has such a thing."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

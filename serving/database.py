@@ -13,7 +13,8 @@ and writing the same list twice is writing it once. Rows under other keys stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,21 +34,26 @@ from features.reading.addresses import (
 )
 from features.reading.postgres import connect
 from features.schema import quote
-from serving.scorer import SCORED_DTYPES
+from serving.scored import SCORED_DTYPES
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["KEY", "Target", "check_target", "parse_target", "write_scores"]
+__all__ = [
+    "KEY",
+    "Target",
+    "check_target",
+    "copy_text",
+    "parse_target",
+    "write_scores",
+    "writing_scores",
+]
 
 KEY = ("customer_id", "as_of", "churn_model", "clv_model")
 """What a row is known by."""
 
-_TYPES: Mapping[str, str] = {
-    # A day is a day, whatever the time zone of who reads it.
-    name: {"str": "text", "float64": "double precision", "datetime64[us]": "date"}[kind]
-    for name, kind in SCORED_DTYPES.items()
-}
+# A day is a day, whatever the time zone of who reads it.
+_KINDS = {"str": "text", "float64": "double precision", "datetime64[us]": "date"}
 _BLOCK = 50_000  # rows on their way to the server at once
 _MEMORY = "1GB"  # of the engine that writes a file; what does not fit goes to disk beside it
 _STAGING = "regulars_staging"
@@ -62,11 +68,20 @@ class Target:
         url: Address of the database; it may hold a password, and is not shown.
         schema: The schema.
         table: The table.
+        columns: Those of the list that goes there, names of `SCORED_DTYPES`.
+        key: What a row is known by.
     """
 
     url: str = field(repr=False)
     schema: str
     table: str
+    columns: tuple[str, ...] = tuple(SCORED_DTYPES)
+    key: tuple[str, ...] = KEY
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Column -> type in the database."""
+        return {name: _KINDS[SCORED_DTYPES[name]] for name in self.columns}
 
     @property
     def shown(self) -> str:
@@ -79,8 +94,15 @@ class Target:
         return f"{quote(self.schema)}.{quote(self.table)}"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(
+    text: str, columns: Sequence[str] = tuple(SCORED_DTYPES), key: Sequence[str] = KEY
+) -> Target:
     """Understand an address with a table; `${NAME}` is taken from the environment.
+
+    Args:
+        text: The address.
+        columns: Those of the list that goes there, names of `SCORED_DTYPES`.
+        key: What a row is known by.
 
     >>> parse_target("duckdb:///scores.duckdb?table=crm.scores").shown
     'crm.scores of duckdb:///scores.duckdb'
@@ -98,7 +120,8 @@ def parse_target(text: str) -> Target:
     schema, dot, name = (table or "").rpartition(".")
     if not name or (dot and not schema):
         raise InputError(f"{without_secrets(url)!r} does not say which table.", _FORM)
-    return Target(url, schema or ("public" if is_postgres(url) else "main"), name)
+    schema = schema or ("public" if is_postgres(url) else "main")
+    return Target(url, schema, name, tuple(columns), tuple(key))
 
 
 def check_target(target: Target) -> None:
@@ -121,29 +144,44 @@ def write_scores(frame: pd.DataFrame, target: Target) -> int:
     """Write a scored list to its table, all of it or nothing.
 
     Args:
-        frame: Columns of `serving.scorer.SCORED_DTYPES`. `as_of` and `next_purchase_date` are
-            written as dates, what is missing as NULL.
+        frame: As for `writing_scores`.
         target: Where to.
 
     Returns:
         Number of rows written.
 
     Raises:
-        InputError: The database cannot be reached or written to, or the table has other columns.
-            The table is as it was.
+        InputError: As for `writing_scores`.
     """
-    if is_postgres(target.url):
-        _write_postgres(frame, target)
-    else:
-        _write_duckdb(frame, target)
+    with writing_scores(target) as write:
+        write(frame)
     return len(frame)
 
 
-def _write_postgres(frame: pd.DataFrame, target: Target) -> None:
+def writing_scores(target: Target) -> AbstractContextManager[Callable[[pd.DataFrame], None]]:
+    """Write a scored list to its table block by block, all of it or nothing.
+
+    Args:
+        target: Where to.
+
+    Returns:
+        A context that gives what takes the blocks: the target's columns.
+        `as_of` and `next_purchase_date` are written as dates, what is missing as NULL. The rows
+        are there when the context ends without an error.
+
+    Raises:
+        InputError: The database cannot be reached or written to, or the table has other columns.
+            The table is as it was.
+    """
+    return _writing_postgres(target) if is_postgres(target.url) else _writing_duckdb(target)
+
+
+@contextmanager
+def _writing_postgres(target: Target) -> Iterator[Callable[[pd.DataFrame], None]]:
     from psycopg import sql
 
     place = sql.Identifier(target.schema, target.table)
-    columns = sql.SQL(", ").join(map(sql.Identifier, _TYPES))
+    columns = sql.SQL(", ").join(map(sql.Identifier, target.types))
     with connect(target.url, read_only=False) as con:
         # Two that write for the first time at once would both make the table.
         con.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (target.relation,))
@@ -153,15 +191,19 @@ def _write_postgres(frame: pd.DataFrame, target: Target) -> None:
             _make_postgres(con, target)
         con.execute(
             sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(
-                sql.Identifier(_STAGING), sql.SQL(_listed())
+                sql.Identifier(_STAGING), sql.SQL(_listed(target))
             )
         )
         command = sql.SQL("COPY pg_temp.{} ({}) FROM STDIN").format(
             sql.Identifier(_STAGING), columns
         )
         with con.cursor() as cursor, cursor.copy(command) as copy:
-            for block in _blocks(frame):
-                copy.write(_copy_text(block))
+
+            def write(frame: pd.DataFrame) -> None:
+                for block in _blocks(frame, target):
+                    copy.write(copy_text(block))
+
+            yield write
         con.execute(
             sql.SQL(
                 "INSERT INTO {place} ({columns}) SELECT {columns} FROM pg_temp.{staging} "
@@ -170,8 +212,8 @@ def _write_postgres(frame: pd.DataFrame, target: Target) -> None:
                 place=place,
                 columns=columns,
                 staging=sql.Identifier(_STAGING),
-                key=sql.SQL(", ").join(map(sql.Identifier, KEY)),
-                changes=sql.SQL(_changes()),
+                key=sql.SQL(", ").join(map(sql.Identifier, target.key)),
+                changes=sql.SQL(_changes(target)),
             )
         )
 
@@ -186,8 +228,8 @@ def _make_postgres(con: psycopg.Connection[Any], target: Target) -> None:
     con.execute(
         sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
             sql.Identifier(target.schema, target.table),
-            sql.SQL(_listed()),
-            sql.SQL(", ").join(map(sql.Identifier, KEY)),
+            sql.SQL(_listed(target)),
+            sql.SQL(", ").join(map(sql.Identifier, target.key)),
         )
     )
 
@@ -202,7 +244,8 @@ def _postgres_columns(con: psycopg.Connection[Any], target: Target) -> dict[str,
     return {str(name): str(kind) for name, kind in rows}
 
 
-def _write_duckdb(frame: pd.DataFrame, target: Target) -> None:
+@contextmanager
+def _writing_duckdb(target: Target) -> Iterator[Callable[[pd.DataFrame], None]]:
     with _open_duckdb(_duckdb_file(target)) as con:
         try:
             con.execute("BEGIN")
@@ -210,20 +253,26 @@ def _write_duckdb(frame: pd.DataFrame, target: Target) -> None:
             _check_columns(target, found)
             if not found:
                 con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(target.schema)}")
-                key = ", ".join(map(quote, KEY))
-                con.execute(f"CREATE TABLE {target.relation} ({_listed()}, PRIMARY KEY ({key}))")
-            con.execute(f"CREATE TEMP TABLE {quote(_STAGING)} ({_listed()})")
-            columns = ", ".join(map(quote, _TYPES))
-            for block in _blocks(frame):
-                con.register("regulars_block", block)
+                key = ", ".join(map(quote, target.key))
                 con.execute(
-                    f"INSERT INTO {quote(_STAGING)} SELECT {columns} FROM regulars_block"  # noqa: S608
+                    f"CREATE TABLE {target.relation} ({_listed(target)}, PRIMARY KEY ({key}))"
                 )
-                con.unregister("regulars_block")
+            con.execute(f"CREATE TEMP TABLE {quote(_STAGING)} ({_listed(target)})")
+            columns = ", ".join(map(quote, target.types))
+
+            def write(frame: pd.DataFrame) -> None:
+                for block in _blocks(frame, target):
+                    con.register("regulars_block", block)
+                    con.execute(
+                        f"INSERT INTO {quote(_STAGING)} SELECT {columns} FROM regulars_block"  # noqa: S608
+                    )
+                    con.unregister("regulars_block")
+
+            yield write
             con.execute(
                 f"INSERT INTO {target.relation} ({columns}) SELECT {columns} "  # noqa: S608
-                f"FROM {quote(_STAGING)} ON CONFLICT ({', '.join(map(quote, KEY))}) "
-                f"DO UPDATE SET {_changes()}"
+                f"FROM {quote(_STAGING)} ON CONFLICT ({', '.join(map(quote, target.key))}) "
+                f"DO UPDATE SET {_changes(target)}"
             )
             con.execute(f"DROP TABLE {quote(_STAGING)}")
             con.execute("COMMIT")
@@ -272,7 +321,7 @@ def _check_columns(target: Target, found: Mapping[str, str]) -> None:
         return
     wrong = [
         f"{name} ({found[name]} instead of {kind})" if name in found else f"{name} (absent)"
-        for name, kind in _TYPES.items()
+        for name, kind in target.types.items()
         if found.get(name) != kind
     ]
     if wrong:
@@ -283,30 +332,32 @@ def _check_columns(target: Target, found: Mapping[str, str]) -> None:
         )
 
 
-def _listed() -> str:
+def _listed(target: Target) -> str:
     return ", ".join(
-        f"{quote(name)} {kind}{' NOT NULL' if name in (*KEY, 'status') else ''}"
-        for name, kind in _TYPES.items()
+        f"{quote(name)} {kind}{' NOT NULL' if name in (*target.key, 'status') else ''}"
+        for name, kind in target.types.items()
     )
 
 
-def _changes() -> str:
-    return ", ".join(f"{quote(n)} = EXCLUDED.{quote(n)}" for n in _TYPES if n not in KEY)
+def _changes(target: Target) -> str:
+    return ", ".join(
+        f"{quote(n)} = EXCLUDED.{quote(n)}" for n in target.types if n not in target.key
+    )
 
 
-def _blocks(frame: pd.DataFrame) -> Iterator[pa.Table]:
+def _blocks(frame: pd.DataFrame, target: Target) -> Iterator[pa.Table]:
     kinds = {"text": pa.string(), "double precision": pa.float64(), "date": pa.date32()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in _TYPES.items()])
+    schema = pa.schema([(name, kinds[kind]) for name, kind in target.types.items()])
     for start in range(0, len(frame), _BLOCK):
         block = frame.iloc[start : start + _BLOCK]
-        yield pa.Table.from_pandas(block[list(_TYPES)], schema=schema, preserve_index=False)
+        yield pa.Table.from_pandas(block[list(target.types)], schema=schema, preserve_index=False)
 
 
-def _copy_text(block: pa.Table) -> bytes:
+def copy_text(block: pa.Table) -> bytes:
     r"""A block in the text format of COPY: exact for every number and every text.
 
     >>> table = pa.table({"a": ["x\ty", None], "b": [0.1, float("inf")]})
-    >>> print(_copy_text(table).decode().replace("\t", " | "), end="")
+    >>> print(copy_text(table).decode().replace("\t", " | "), end="")
     x\ty | 0.1
     \N | inf
     """

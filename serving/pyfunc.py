@@ -53,6 +53,9 @@ needs it); `quantiles` a text of levels such as "0.1,0.5,0.9", for which the out
 CHURN_PARAMS = ("language",)
 """Parameters of a churn prediction: the language of the reasons, "en" when left out."""
 
+_SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
+"""What MLflow's model server sets to "true"; it writes answers as JSON, and NaN as NaN."""
+
 _importing = threading.Lock()
 
 
@@ -201,7 +204,7 @@ class RegularsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defin
                 predicted = predicted.assign(value_tier=self._tiers.assign(predicted["clv"]))
         except self._model_error as error:
             raise _refused(str(error)) from error
-        return predicted
+        return _without_nan(predicted) if os.environ.get(_SERVING) == "true" else predicted
 
     def _predicted(self, frame: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
         """What the model says, customers without a purchase among the others."""
@@ -228,8 +231,22 @@ def _without_purchase(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return new.to_numpy()
 
 
+def _without_nan(predicted: pd.DataFrame) -> pd.DataFrame:
+    """The answer of a model server: JSON has no NaN and no infinity, but null."""
+    numbers = predicted.select_dtypes("float64")
+    holes = [name for name in numbers.columns if not np.isfinite(numbers[name]).all()]
+    values = {name: numbers[name].to_numpy().tolist() for name in holes}
+    found = {
+        name: pd.array([v if np.isfinite(v) else None for v in column], dtype="object")
+        for name, column in values.items()
+    }
+    return predicted.assign(**found)
+
+
 def _as_double(frame: pd.DataFrame, texts: Collection[str]) -> pd.DataFrame:
-    """Return the input as a new frame of float64 columns, and those that are read as text."""
+    """Return the input as a frame of float64 columns, and those that are read as text."""
+    if all(kind == np.float64 or name in texts for name, kind in frame.dtypes.items()):
+        return frame
     columns = {}
     for name in frame.columns:
         if name in texts:
@@ -264,7 +281,7 @@ def _text(name: str, value: Any) -> str:
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _refused(f"{name} is {value!r}: it must be a number.") from error
 
 

@@ -26,28 +26,34 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from features.errors import InputError
-from models.artifact import read_card
-from models.base import ModelError
+from features.reading.addresses import shown_store
+from features.reading.postgres import check_store
+from serving.model_folder import RETRAIN, check_folder, copy_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.pyfunc import PyFuncModel
 
-__all__ = ["CHURN", "CLV", "RegisteredModel", "load", "load_if_any", "run_tables"]
+__all__ = [
+    "CHURN",
+    "CLV",
+    "RegisteredModel",
+    "load",
+    "load_if_any",
+    "load_version",
+    "newest_version",
+    "open_registry",
+    "run_tables",
+    "versions",
+]
 
 CHURN = "regulars-churn"
 """Name of the registered churn model."""
 CLV = "regulars-clv"
 """Name of the registered customer-lifetime-value model."""
 
-_CODE_LOADER = "mlflow.pyfunc.loaders.code_model"
-_PICKLES = {".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill"}
 _TRAIN = "Run `regulars train` first."
-_TRAIN_AGAIN = (
-    "Run `regulars train` again. If the project folder was moved, its old place is still noted "
-    "in mlflow.db: move it back, or train in the new place."
-)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class RegisteredModel:
         run_id: The run that trained it.
         metrics: The out-of-time metrics of that run; empty when the run was deleted.
         created: When the version was registered.
+        folder: Where its card and the files that the card vouches for are.
     """
 
     name: str
@@ -75,6 +82,7 @@ class RegisteredModel:
     run_id: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     created: datetime | None = None
+    folder: Path | None = None
 
     @property
     def label(self) -> str:
@@ -130,25 +138,72 @@ def load(name: str, alias: str = "champion", tracking_uri: str | None = None) ->
         InputError: There is no MLflow database, it does not answer, it has no such model or
             alias, or the model's files are missing, damaged, pickled or not ours.
     """
+    with open_registry(tracking_uri) as (client, uri):
+        return _loaded(client, _version(client, name, alias, uri), uri)
+
+
+def load_version(name: str, version: str, tracking_uri: str | None = None) -> RegisteredModel:
+    """Load a version by its number, whether it bears an alias or not.
+
+    Raises:
+        InputError: As for `load`, or there is no such version; those that there are are named.
+    """
+    with open_registry(tracking_uri) as (client, uri):
+        found = {str(each.version): each for each in versions(client, name, uri)}
+        if version not in found:
+            raise InputError(f"{name} has no version {version}.", f"There is {_some(list(found))}.")
+        return _loaded(client, found[version], uri)
+
+
+@contextlib.contextmanager
+def open_registry(tracking_uri: str | None = None) -> Iterator[tuple[MlflowClient, str]]:
+    """A client of the registry and its address, for the block; errors in it become ours.
+
+    Args:
+        tracking_uri: Where MLflow keeps its records; MLflow's own setting when left out.
+
+    Raises:
+        InputError: There is no MLflow database, it does not answer, or it gave an error.
+    """
     import mlflow
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     _check_reachable(uri)
     with _mlflow_errors(uri):
-        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        found = _version(client, name, alias, uri)
-        label = f"{name}/{found.version}"
-        folder, temporary = _fetch(client, found, label, uri)
+        yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), uri
+
+
+def versions(client: MlflowClient, name: str, uri: str) -> list[ModelVersion]:
+    """All versions of a registered model, the newest first.
+
+    Raises:
+        InputError: There is none.
+    """
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            break
+    if not found:
+        raise InputError(f"There is no registered model {name} in {shown_store(uri)}.", _TRAIN)
+    return sorted(found, key=lambda each: -int(each.version))
+
+
+def _loaded(client: MlflowClient, found: ModelVersion, uri: str) -> RegisteredModel:
+    name = str(found.name)
+    label = f"{name}/{found.version}"
+    folder, shown = _fetch(client, found, label, uri)
     try:
-        card = _check_folder(folder, label)
+        card, artifact_folder = check_folder(folder, label, found.tags, shown)
         loaded = _load(folder, label)
     except BaseException:
-        if temporary:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    if temporary:
-        # The source that came with the model may import more of itself later on.
-        weakref.finalize(loaded, shutil.rmtree, folder, ignore_errors=True)
+    # The source that came with the model may import more of itself later on.
+    weakref.finalize(loaded, shutil.rmtree, folder, ignore_errors=True)
     return RegisteredModel(
         name=name,
         version=str(found.version),
@@ -159,6 +214,7 @@ def load(name: str, alias: str = "champion", tracking_uri: str | None = None) ->
         run_id=found.run_id or "",
         metrics=_metrics(client, found.run_id),
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC),
+        folder=artifact_folder,
     )
 
 
@@ -189,6 +245,17 @@ def load_if_any(
         if alias not in dict(registered.aliases):
             return None
     return load(name, alias, tracking_uri)
+
+
+def newest_version(name: str, tracking_uri: str | None = None) -> tuple[str, dict[str, str]]:
+    """The number of the version that was registered last, and its tags.
+
+    Raises:
+        InputError: The registry cannot be asked, or has no such model.
+    """
+    with open_registry(tracking_uri) as (client, uri):
+        last = versions(client, name, uri)[0]
+    return str(last.version), dict(last.tags)
 
 
 def run_tables(
@@ -229,6 +296,7 @@ def run_tables(
 def _check_reachable(uri: str) -> None:
     """Refuse a registry that is not there, before MLflow creates one or waits for minutes."""
     parts = urlsplit(uri)
+    check_store(uri)
     if parts.scheme == "sqlite":
         _check_sqlite(unquote(uri.split("://", 1)[1].split("?", 1)[0].removeprefix("/")), uri)
     elif parts.scheme in ("", "file"):
@@ -246,7 +314,8 @@ def _check_reachable(uri: str) -> None:
                 socket.create_connection((parts.hostname, port), timeout=10).close()
             except OSError as error:
                 raise InputError(
-                    f"The MLflow server {_shown(uri)} does not answer ({error.strerror or error}).",
+                    f"The MLflow server {shown_store(uri)} does not answer "
+                    f"({error.strerror or error}).",
                     "Start it, or correct tracking_uri or MLFLOW_TRACKING_URI.",
                 ) from error
 
@@ -282,14 +351,14 @@ def _mlflow_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
+        reason = str(error).strip().split("\n", 1)[0].replace(uri, shown_store(uri))
         raise InputError(
-            f"MLflow at {_shown(uri)} gave an error: {reason}",
+            f"MLflow at {shown_store(uri)} gave an error: {reason}",
             "Check tracking_uri or MLFLOW_TRACKING_URI and that the server or database is up.",
         ) from error
     except ImportError as error:
         raise InputError(
-            f"A library for {_shown(uri)} is not installed: {error}", "Install it with pip."
+            f"A library for {shown_store(uri)} is not installed: {error}", "Install it with pip."
         ) from error
 
 
@@ -302,20 +371,40 @@ def _version(client: MlflowClient, name: str, alias: str, uri: str) -> ModelVers
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise InputError(
-            f"There is no registered model {name} in {_shown(uri)}.", _TRAIN
+            f"There is no registered model {name} in {shown_store(uri)}.", _TRAIN
         ) from error
     version = dict(registered.aliases).get(alias)
     if version is None:
         others = ", ".join(f"{key} (version {value})" for key, value in registered.aliases.items())
         raise InputError(
             f"No version of {name} is the {alias}" + (f"; there is {others}." if others else "."),
-            "Run `regulars train`, or set the alias on the model's page in the MLflow UI.",
+            _way_to(alias, name, client, dict(registered.aliases)),
         )
     return client.get_model_version(name, str(version))
 
 
-def _fetch(client: MlflowClient, found: ModelVersion, label: str, uri: str) -> tuple[Path, bool]:
-    """Return the model's folder on this machine, and whether it is a download to remove."""
+def _way_to(alias: str, name: str, client: MlflowClient, aliases: Mapping[str, str]) -> str:
+    """What to do where no version bears an alias."""
+    newest = aliases.get("challenger")
+    if alias != "champion" or newest is None:
+        return "Run `regulars train`."
+    by_hand = f"regulars promote {name} --to champion {newest} --why ..."
+    tags = client.get_model_version(name, str(newest)).tags
+    if "promoted" in tags:
+        return f"Run `regulars train`, or put one into use: {by_hand}"
+    return (
+        f"The training of version {newest} was ended half-way, or is still at work: the version "
+        f"has not been judged. Run `regulars train` again, or put it into use: {by_hand}"
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 10
+    return ", ".join(names[:10]) + (f" and {more} more" if more > 0 else "")
+
+
+def _fetch(client: MlflowClient, found: ModelVersion, label: str, uri: str) -> tuple[Path, Path]:
+    """Return a private copy of the model's folder, and where it comes from."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -323,13 +412,14 @@ def _fetch(client: MlflowClient, found: ModelVersion, label: str, uri: str) -> t
     if location.startswith("models:/"):
         location = client.get_logged_model(location.rsplit("/", 1)[-1]).artifact_location
     parts = urlsplit(location)
-    if parts.scheme in ("", "file"):
-        folder = Path(unquote(parts.path) if parts.scheme else location)
-        if not (folder / "MLmodel").is_file():
-            raise InputError(f"The files of {label} are missing: {folder}", _TRAIN_AGAIN)
-        return folder, False
     target = Path(tempfile.mkdtemp(prefix="regulars-"))
     try:
+        if parts.scheme in ("", "file"):
+            folder = Path(unquote(parts.path) if parts.scheme else location)
+            if not (folder / "MLmodel").is_file():
+                raise InputError(f"The files of {label} are missing: {folder}", RETRAIN)
+            copy_folder(folder, target, label)
+            return target, folder
         folder = Path(
             download_artifacts(artifact_uri=location, dst_path=str(target), tracking_uri=uri)
         )
@@ -342,51 +432,7 @@ def _fetch(client: MlflowClient, found: ModelVersion, label: str, uri: str) -> t
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    return folder, True
-
-
-def _check_folder(folder: Path, label: str) -> dict[str, Any]:
-    """Refuse a model that is pickled, foreign or damaged; return its card."""
-    import yaml  # type: ignore[import-untyped]
-
-    try:
-        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-        flavor = described["flavors"]["python_function"]
-        code = folder / Path(flavor["model_code_path"]).name
-        artifacts = {
-            key: (folder / entry["path"]).resolve() for key, entry in flavor["artifacts"].items()
-        }
-        loader = flavor["loader_module"]
-        source, model = artifacts["code"], artifacts["model"]
-    except OSError as error:
-        raise InputError(f"The files of {label} are missing: {error}", _TRAIN_AGAIN) from error
-    except (KeyError, TypeError, AttributeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{label} is not a model that Regulars logged: {folder / 'MLmodel'} does not describe "
-            "a model from code with its two artifacts.",
-            "Run `regulars train` to register one.",
-        ) from error
-    pickles = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICKLES)
-    if pickles or loader != _CODE_LOADER or flavor.get("python_model") or flavor.get("code"):
-        what = pickles[0] if pickles else folder / "MLmodel"
-        raise InputError(
-            f"{label} was refused: it is not a plain model from code ({what}). "
-            "Pickled models are never loaded, because reading one can run anything.",
-            "Run `regulars train` to register one.",
-        )
-    inside = folder.resolve()
-    for path in (code.resolve(), source, model):
-        if not path.is_relative_to(inside):
-            raise InputError(
-                f"{label} was refused: {path} is outside the model's folder {folder}.",
-                "Run `regulars train` to register a model.",
-            )
-        if not path.exists():
-            raise InputError(f"The files of {label} are missing: {path}", _TRAIN_AGAIN)
-    try:
-        return read_card(model)
-    except ModelError as error:
-        raise InputError(f"{label} cannot be used: {error.message}", error.hint) from error
+    return folder, folder
 
 
 def _load(folder: Path, label: str) -> PyFuncModel:
@@ -399,7 +445,7 @@ def _load(folder: Path, label: str) -> PyFuncModel:
         # The files are stock formats, so other library versions than those noted are fine.
         loaded: PyFuncModel = mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
     except MlflowException as error:
-        raise InputError(f"{label} cannot be loaded: {error.message}", _TRAIN_AGAIN) from error
+        raise InputError(f"{label} cannot be loaded: {error.message}", RETRAIN) from error
     if loaded.metadata.signature is None or loaded.metadata.signature.inputs is None:
         raise InputError(f"{label} has no signature.", "Run `regulars train` to register one.")
     return loaded
@@ -414,19 +460,6 @@ def _metrics(client: MlflowClient, run_id: str | None) -> dict[str, float]:
         return dict(client.get_run(run_id).data.metrics)
     except MlflowException:  # the run was deleted; its model stays valid
         return {}
-
-
-def _shown(uri: str) -> str:
-    """Return an address without its password.
-
-    >>> _shown("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    host = parts.netloc.rsplit("@", 1)[1]
-    return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
 
 
 def _count(n: int, noun: str) -> str:

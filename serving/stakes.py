@@ -8,54 +8,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from features.attributes import attributes
 from features.errors import InputError
 from models.worth import value_if_kept
+from serving.inputs import CONTRACT_FEE, VALUE
 
 if TYPE_CHECKING:
-    from features.ledger import Ledger
-    from features.snapshot import Snapshot
     from serving.actions import Decision
+    from serving.inputs import Taken
     from serving.registry import RegisteredModel
 
-__all__ = ["learned_effects", "values_if_kept"]
+__all__ = ["COST", "learned_effects", "values_if_kept"]
 
-_FEE = "contract_fee"  # feature: what a contract brings a month
-_VALUE = "value_if_alive"  # feature: what a customer spends in a year who stays
-_COST = "acquisition.cost"  # attribute: what a customer cost to win
+COST = "acquisition.cost"
+"""Attribute: what a customer cost to win."""
 _BLOCK = 50_000
 
 
-def values_if_kept(
-    ledger: Ledger,
-    snapshot: Snapshot,
-    inputs: pd.DataFrame,
-    decision: Decision,
-    *,
-    contracts: bool = False,
-) -> pd.Series[float]:
+def values_if_kept(taken: Taken, inputs: pd.DataFrame, decision: Decision) -> pd.Series[float]:
     """What each customer is worth in a year who stays, as in training (`models.worth`).
 
     Args:
-        ledger: The trusted tables.
-        snapshot: The customers at the cutoff.
-        inputs: What the churn model gets of them.
+        taken: The customers at the cutoff.
+        inputs: What the churn model gets of those who are asked about.
         decision: Margin, and where the value comes from.
-        contracts: Whether churn is the end of a contract, so that the fee is the value.
 
     Returns:
         Money, on the index of `inputs`.
     """
-    cost = None
+    shop, cost = taken.shop, None
     if decision.use_acquisition_cost:
-        cost = attributes(ledger, snapshot.window, [_COST])[_COST].reindex(inputs.index)
+        cost = taken.attributes([COST])[COST].reindex(inputs.index)
+    value = inputs.get(VALUE, pd.Series(np.nan, index=inputs.index))
+    fee = inputs.get(CONTRACT_FEE) if shop.contracts else None
+    known, usual = (value, "usual_value") if fee is None else (fee, "usual_fee")
     worth = value_if_kept(
-        inputs.get(_VALUE, pd.Series(np.nan, index=inputs.index)),
+        value,
         margin=decision.margin,
-        first_value=float(snapshot.rfm["first_value"].mean()),
+        first_value=shop.first_value,
         fixed=decision.value,
-        fee=inputs.get(_FEE) if contracts else None,
+        fee=fee,
         acquisition_cost=cost,
+        # Looked for only where it is needed: it takes a prediction for everybody.
+        usual=getattr(shop, usual) if decision.value is None and known.isna().any() else None,
     )
     return pd.Series(worth, index=inputs.index)
 

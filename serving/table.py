@@ -16,7 +16,7 @@ from serving.scorer import SCORED_DTYPES
 if TYPE_CHECKING:
     from serving.registry import RegisteredModel
 
-__all__ = ["REGISTERED_NAME", "TABLE_COLUMNS", "score_table"]
+__all__ = ["REGISTERED_NAME", "TABLE_COLUMNS", "TABLE_KEY", "score_table"]
 
 REGISTERED_NAME = "regulars-churn-table"
 """Name of the registered churn model of a table, unless another was given in training."""
@@ -27,6 +27,9 @@ _PREDICTED = (
 
 TABLE_COLUMNS = ("customer_id", "status", *_PREDICTED, "churn_model")
 """Columns of a scored table: those of the scored list that speak of churn."""
+
+TABLE_KEY = ("customer_id", "churn_model")
+"""What its rows are known by in a database: a table says nothing of its day."""
 
 
 def score_table(

@@ -5,10 +5,16 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# No test minds the time it takes.
+hypothesis.settings.register_profile("regulars", deadline=None)
+hypothesis.settings.load_profile("regulars")
 
 # Before LightGBM loads: see regulars/__main__.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -40,9 +46,15 @@ def _beside(name: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Any]:
+def server_module() -> Any:
+    """How a PostgreSQL server is started: tests/postgres.py."""
+    return _beside("postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_module: Any) -> Iterator[Any]:
     """A PostgreSQL server; tests that need it are skipped where none is installed."""
-    with _beside("postgres").running_server() as server:
+    with server_module.running_server() as server:
         yield server
 
 
@@ -61,6 +73,59 @@ def postgres(postgres_server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         con.execute(f"CREATE DATABASE {name} OWNER shop")
     address: str = postgres_server.url(name)
     return address
+
+
+class Rounds:
+    """The rounds of a test that repeats itself with other random numbers: see `rounds`."""
+
+    def __call__(self, *, reduced: int, full: int) -> range:
+        """The rounds to run; each number is the seed of its round.
+
+        Args:
+            reduced: How many in the usual test command; with 0 the test is skipped there.
+            full: How many with `make torture`.
+        """
+        one = os.environ.get("REGULARS_TORTURE_ROUND")
+        if one:
+            return range(int(one), int(one) + 1)
+        said = os.environ.get("REGULARS_TORTURE", "")
+        count = full if said == "full" else int(said) if said else reduced
+        if not count:
+            pytest.skip("runs in full only: make torture")
+        return range(count)
+
+    @contextmanager
+    def told(self, seed: int) -> Iterator[None]:
+        """Say with a failure how its round is repeated."""
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(f"Round {seed}: REGULARS_TORTURE_ROUND={seed} repeats it.")
+            raise
+
+
+@pytest.fixture(scope="session")
+def rounds() -> Rounds:
+    """How often to repeat: seldom in the usual tests, often with REGULARS_TORTURE=full."""
+    return Rounds()
+
+
+@pytest.fixture
+def mlflow_store(postgres_server: Any, postgres: str) -> str:
+    """The address of a second empty database, for MLflow."""
+    import psycopg
+
+    name = f"{psycopg.conninfo.conninfo_to_dict(postgres)['dbname']}_mlflow"
+    with psycopg.connect(postgres_server.admin, autocommit=True) as con:
+        con.execute(f"CREATE DATABASE {name} OWNER shop")
+    address: str = postgres_server.url(name)
+    return address
+
+
+@pytest.fixture(scope="session")
+def stores() -> Any:
+    """How an MLflow server is started: tests/stores.py."""
+    return _beside("stores")
 
 
 @pytest.hookimpl(trylast=True)

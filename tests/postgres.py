@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,19 +23,49 @@ class Server:
 
     Attributes:
         socket: The folder of the socket.
+        port: Of 127.0.0.1, where it speaks TLS only; 0: it listens nowhere but on the socket.
+        certificate: What it shows there, signed by itself.
     """
 
     socket: Path
+    port: int = 0
+    certificate: Path = Path()
 
     def url(self, database: str = "shop", password: str | None = PASSWORD, role: str = ROLE) -> str:
         """An address of the server."""
         said = "" if password is None else f":{quote(password, safe='')}"
-        return f"postgresql://{role}{said}@/{database}?host={quote(str(self.socket), safe='')}"
+        port = f"&port={self.port}" if self.port else ""
+        return (
+            f"postgresql://{role}{said}@/{database}?host={quote(str(self.socket), safe='')}{port}"
+        )
 
     @property
     def admin(self) -> str:
         """An address for the superuser, who makes databases and stops sessions."""
         return self.url("postgres", role="admin")
+
+
+def make_certificate(folder: Path, name: str) -> Path:
+    """A certificate for localhost, signed by itself, as `name`.crt beside `name`.key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    path = folder / f"{name}.crt"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(path.with_suffix(".key")),
+            "-out", str(path),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def binaries() -> Path | None:
@@ -49,7 +80,7 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(*, tls: bool = False) -> Iterator[Server]:
     """Start a server for as long as the block lasts; skip the test where there can be none."""
     pytest.importorskip("psycopg", reason='needs psycopg: pip install "regulars[postgres]"')
     found = binaries()
@@ -61,7 +92,7 @@ def running_server() -> Iterator[Server]:
         as_user = _as_user(folder)
         (folder / "password").write_text(PASSWORD)
         (folder / "password").chmod(0o644)
-        data, socket = folder / "data", folder / "socket"
+        data, place = folder / "data", folder / "socket"
 
         def call(*command: str) -> None:
             done = subprocess.run(
@@ -69,20 +100,31 @@ def running_server() -> Iterator[Server]:
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
-        call("mkdir", str(socket))
+        call("mkdir", str(place))
         call(
             str(found / "initdb"), "-D", str(data), "-U", "admin", "-E", "UTF8", "--locale=C",
             "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync",
         )  # fmt: skip
-        options = f"-c listen_addresses='' -c unix_socket_directories='{socket}' -c fsync=off"
+        options = f"-c unix_socket_directories='{place}' -c fsync=off"
+        server = Server(place)
+        if tls:
+            server = Server(place, _free_port(), make_certificate(folder, "server"))
+            key = server.certificate.with_suffix(".key")
+            key.chmod(0o600)
+            shutil.chown(key, folder.stat().st_uid, folder.stat().st_gid)
+            options += f" -c listen_addresses=127.0.0.1 -c port={server.port} -c ssl=on"
+            options += f" -c ssl_cert_file={server.certificate} -c ssl_key_file={key}"
+            hba = data / "pg_hba.conf"
+            hba.write_text("local all all scram-sha-256\nhostssl all all all scram-sha-256\n")
+        else:
+            options += " -c listen_addresses=''"
         log = str(folder / "data" / "log")
         call(str(found / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start")
         try:
-            server = Server(socket)
             _make_role(server)
             yield server
         finally:
-            call(str(found / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
+            call(str(found / "pg_ctl"), "-D", str(data), "-w", "-m", "fast", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -77,7 +77,7 @@ def churn_plan(ledger: Ledger, settings: ChurnSettings) -> Plan:
 def train_churn(
     ledger: Ledger, settings: ChurnSettings, *, seed: int = 0, tracking: Tracking
 ) -> TrainingResult:
-    """Choose, judge, refit and register the churn model; promote it if it is better.
+    """Choose, judge, refit and register the churn model; the gate decides about its use.
 
     Args:
         ledger: The trusted tables.

@@ -38,6 +38,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.calibration import Calibrator, Method
+from models.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
 from models.venn_abers import VennAbers
 from training.calibration_candidates import (
     ANCHOR,
@@ -51,7 +52,6 @@ from training.calibration_candidates import (
     anchor_of,
     slice_of,
 )
-from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
 
 __all__ = [
     "CHOSEN",

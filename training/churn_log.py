@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from features.compatibility import feature_facts
 from features.ledger import Ledger
 from features.progress import task
 from models.churn import ChurnModel
 from models.scorers import Recipe
-from training import metrics
+from training.churn_card import churn_card
 from training.churn_choice import validation_cutoffs
+from training.churn_contest import churn_contest
 from training.churn_model import assemble, features_hash
 from training.churn_panel import Panel
 from training.churn_pictures import Judged, log_importance, log_judged
@@ -23,6 +25,8 @@ from training.closing import close_training
 from training.dataset import Holdout, holdout
 from training.metrics.choice import RULE as CHOICE_RULE
 from training.metrics.choice import Simplest
+from training.model_card import headline
+from training.reference import churn_reference
 from training.result import TrainingResult
 from training.signature import signature, usual_rows
 from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
@@ -105,7 +109,8 @@ def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingRes
             ) as run:
                 run_ids[name] = run.run_id
                 if name == winner:
-                    registered = _register(t, tracking, run, tags, dates, training_id, story)
+                    card = churn_card(t, ledger, dates)
+                    registered = _register(t, tracking, run, tags, dates, training_id, card)
                 run.uses(test, "test")
                 log_judged(run, t.judged[name], test, settings, t.seed)
                 log_importance(run, assemble(name, t.some, t.full, t.plan.test, t.seed))
@@ -120,16 +125,13 @@ def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingRes
             progress.advance()
     assert registered is not None
 
-    def score(champion: Any) -> float:
-        predicted = champion.predict(test_slice.features[keep], reasons=False)
-        return metrics.brier(test_slice.churned[keep], predicted["churn_probability"])
-
+    contest = churn_contest(
+        winner, t.judged, t.recipes, t.some, t.full, test, test_slice, settings, t.seed
+    )
     return close_training(
         tracking,
         registered,
-        metric="churn/brier",
-        test=test,
-        score=score,
+        contest=contest,
         training_id=training_id,
         run_ids=run_ids,
         results=results,
@@ -146,7 +148,7 @@ def _register(
     tags: Mapping[str, Any],
     dates: Mapping[str, Any],
     training_id: str,
-    story: str,
+    model_card: str,
 ) -> Any:
     until = str(t.model.card["trained_until"])
     example = usual_rows(t.panel.slices[t.plan.test].features, t.model.feature_names)
@@ -156,17 +158,23 @@ def _register(
         t.model,
         signature=signature(example, t.model.predict(example), {"language": "en"}),
         input_example=example,
-        card={"training_id": training_id, "trained_until": until, "cutoffs": dates},
+        card={
+            "training_id": training_id,
+            "trained_until": until,
+            "cutoffs": dates,
+            **feature_facts(t.panel.settings.features),
+        },
         tags={
             **tags,
-            **{key: repr(value) for key, value in t.judged[t.choice.winner].measures.items()},
+            **headline(t.judged[t.choice.winner].measures, SHOWN),
             "training_id": training_id,
             "candidate": t.choice.winner,
             "trained_until": until,
             "evaluation": "measures are those of the same recipe at the test cutoff, before the "
             "final fit moved forward",
         },
-        description=story,
+        description=model_card,
+        files=churn_reference(t.model, t.some.panel, t.panel.training_for(t.plan.now), t.plan.now),
     )
 
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.churn import ChurnModel
+from models.metrics.bootstrap import Resampled, resample
 from training import figures, metrics
 from training.churn_panel import ChurnSettings, Slice
 from training.churn_rolling import Rolling
 from training.dataset import Holdout
-from training.metrics.bootstrap import Resampled, resample
 from training.metrics.policies import campaign_policies, profit_curve, stress
 from training.run import Run
 

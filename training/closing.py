@@ -1,14 +1,16 @@
 """How every training ends: who is champion now, written down wherever it is looked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
-from training.dataset import Holdout
-from training.promote import RULE, promote
+from training.gate import RULE
+from training.model_card import shortened
+from training.promote import Contest, promote
 from training.result import TrainingResult
+from training.run import escaped
 from training.tracking import Tracking
 
 __all__ = ["close_training"]
@@ -18,9 +20,7 @@ def close_training(
     tracking: Tracking,
     version: ModelVersion,
     *,
-    metric: str,
-    test: Holdout,
-    score: Callable[[Any], float],
+    contest: Contest,
     training_id: str,
     run_ids: Mapping[str, str],
     results: pd.DataFrame,
@@ -29,14 +29,12 @@ def close_training(
     dates: Mapping[str, Any],
     remark: str = "",
 ) -> TrainingResult:
-    """Promote the new version by the rule, and say on runs, version and parent run what came of it.
+    """Judge the new version at the gate, and say on runs, version and parent run what came of it.
 
     Args:
         tracking: The store.
         version: The challenger, as registered.
-        metric: Measure that decides, a column of `results`; lower is better.
-        test: What it was measured on.
-        score: Measures a model, as loaded from its artifact, on the same test.
+        contest: What it is judged by.
         training_id: Tag of this training's runs.
         run_ids: Candidate -> run.
         results: Candidates as rows, measures as columns.
@@ -47,11 +45,11 @@ def close_training(
     """
     row = results.to_dict("index")[winner]
     measured = {str(name): float(value) for name, value in row.items() if pd.notna(value)}
-    decision = promote(
-        tracking, version, metric=metric, measured=measured[metric], test=test, score=score
-    )
+    decision = promote(tracking, version, contest, training_id=training_id)
     reason = decision.reason + remark
-    tracking.explain(run_ids[winner], decision.promoted, reason, RULE.format(metric=metric))
+    tracking.explain(run_ids[winner], decision.outcome, reason, RULE, decision.table)
+    card = f"{version.description}\n\n## The gate\n\n{escaped(reason)}."
+    tracking.client.update_model_version(version.name, version.version, shortened(card))
     for run_id in run_ids.values():
         tracking.client.set_tag(run_id, "winner", winner)
     tracking.summarise(
@@ -69,4 +67,5 @@ def close_training(
         decision.promoted,
         reason,
         dates,
+        decision.outcome,
     )

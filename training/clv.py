@@ -23,13 +23,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from features.catalogue import catalogue_hash
+from features.compatibility import feature_facts
 from features.ledger import Ledger
 from features.progress import note, task
 from features.window import ObservationWindow
 from models.base import ModelError
 from models.spend import FIRST_VALUE
 from models.tiers import Tiers
-from training import metrics
 from training.closing import close_training
 from training.clv_backtest import ClvBacktest, backtest_clv, backtest_figures
 from training.clv_candidates import (
@@ -41,12 +41,16 @@ from training.clv_candidates import (
     forecast,
     measure,
 )
+from training.clv_card import clv_card, interval_table
 from training.clv_choice import BASELINE, HISTORY_PARTS, grades
 from training.clv_choice import RULE as CHOICE_RULE
+from training.clv_contest import clv_contest
 from training.clv_fitting import ClvSettings, Fitting, Fittings
 from training.clv_holdout import holdout_window, rolling_windows, weekly_purchases
 from training.clv_pictures import log_diagnostics, log_pictures
 from training.dataset import Holdout, holdout
+from training.model_card import headline
+from training.reference import clv_reference
 from training.result import TrainingResult
 from training.run import Run
 from training.signature import signature
@@ -76,7 +80,7 @@ def train_clv(
     tracking: Tracking,
     method: str = "nuts",
 ) -> TrainingResult:
-    """Choose among the CLV candidates, register the one taken, promote it if it is better.
+    """Choose among the CLV candidates, register the one taken; the gate decides about its use.
 
     Args:
         ledger: The trusted tables.
@@ -159,26 +163,23 @@ def train_clv(
                 name, family="clv", training_id=training_id, tags=tags, params={**params, **made_of}
             ) as run:
                 run_ids[name] = run.run_id
+                sure = interval_table(found, fitting)
                 if name == winner:
+                    card = clv_card(name, choice, measured, sure, settings, fitting, ledger, dates)
                     registered = _register(
                         tracking, run, final, now, settings, measured[name].found, dates,
                         {**tags, "training_id": training_id, "trained_until": str(final_cutoff)},
-                        story,
+                        card,
                     )  # fmt: skip
                 run.uses(test, "test")
                 run.measure(measured[name].found, test)
+                run.table("intervals", sure)
                 _log_backtest(run, backtest, pictures, name)
                 log_diagnostics(run, found.model)
                 log_pictures(run, fitting, found, measured[name], weekly)
                 run.describe(story)
             progress.advance()
     assert registered is not None
-
-    def score(champion: Any) -> float:
-        predicted = champion.predict(
-            fitting.history.inputs, horizon_days=window.horizon_days, **fitting.options
-        )
-        return metrics.rmse(fitting.history.labels["future_spend"], predicted["expected_spend"])
 
     remark = ""
     if measured[BASELINE].found["clv/rmse"] <= measured[winner].found["clv/rmse"]:
@@ -187,9 +188,7 @@ def train_clv(
     return close_training(
         tracking,
         registered,
-        metric="clv/rmse",
-        test=test,
-        score=score,
+        contest=clv_contest(winner, forecasts, fitting, settings, test),
         training_id=training_id,
         run_ids=run_ids,
         results=results,
@@ -276,7 +275,7 @@ def _register(
     measured: Mapping[str, float],
     dates: Mapping[str, Any],
     tags: Mapping[str, Any],
-    story: str,
+    model_card: str,
 ) -> Any:
     rate, margin = settings.annual_discount_rate, settings.margin
     inputs = fitting.history.inputs[list(model.input_columns)]
@@ -289,7 +288,8 @@ def _register(
     when = {"cutoff": str(fitting.history.window.cutoff)}
     example = _example(inputs)
     asked = (settings.horizon_days, rate, margin)
-    tiers = Tiers.learn(model.predict(inputs, *asked, intervals=False, **fitting.options)["clv"])
+    predicted = model.predict(inputs, *asked, intervals=False, **fitting.options)
+    tiers = Tiers.learn(predicted["clv"])
     output = model.predict(example, *asked, **fitting.options)
     output["value_tier"] = tiers.assign(output["clv"])
     return tracking.register(
@@ -305,14 +305,17 @@ def _register(
             "training_id": tags["training_id"],
             "trained_until": tags["trained_until"],
             "cutoffs": dict(dates),
+            "candidate": tags["winner"],
+            **feature_facts(),
         },
         tags={
             **tags,
-            **{key: repr(value) for key, value in measured.items()},
+            **headline(measured, SHOWN),
             "evaluation": "measures are those of the same recipe at the holdout, before the "
             "final fit on the whole history",
         },
-        description=story,
+        description=model_card,
+        files=clv_reference(inputs, predicted, fitting.history.window.cutoff),
     )
 
 

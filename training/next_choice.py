@@ -15,8 +15,8 @@ from features.baskets import Baskets, Item, bought_items, next_items
 from features.errors import NotEnoughDataError
 from features.ledger import Ledger
 from features.window import ObservationWindow
+from models.metrics.bootstrap import Difference, difference, resampled_means
 from models.next_purchase import BASELINES, METHODS, QUESTIONS, NextPurchase
-from training.metrics.bootstrap import Difference, difference, resampled_means
 from training.metrics.items import ranked_items
 
 __all__ = ["Comparison", "Period", "compare", "read_period"]

@@ -15,7 +15,6 @@ The story of a training, top to bottom:
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,9 @@ from features.window import ObservationWindow, last_closed_cutoff
 from models.next_purchase import QUESTIONS, NextPurchase
 from training.closing import close_training
 from training.dataset import Holdout
+from training.model_card import data_section, headline, model_card
 from training.next_choice import Comparison, Period, compare, read_period
+from training.next_contest import DECIDES, next_contest
 from training.result import TrainingResult
 from training.signature import signature
 from training.tracking import Tracking, new_training_id, regulars_version
@@ -37,8 +38,6 @@ __all__ = ["REGISTERED_NAME", "NextSettings", "train_next"]
 
 REGISTERED_NAME = "regulars-next"
 """Registered model."""
-DECIDES = "next/shortfall"
-"""1 - NDCG, the mean of the two questions: lower is better."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class NextSettings:
 def train_next(
     ledger: Ledger, settings: NextSettings | None = None, *, seed: int = 0, tracking: Tracking
 ) -> TrainingResult:
-    """Compare, fit on all that is known, register, and promote if better.
+    """Compare, fit on all that is known, register; the gate decides about its use.
 
     Args:
         ledger: The trusted tables.
@@ -148,8 +147,22 @@ def _log(
             signature=signature(example, model.predict(example)),
             input_example=example,
             card=own,
-            tags={**tags, **own, **{name: repr(value) for name, value in measures.items()}},
-            description=story,
+            tags={**tags, **own, **headline(measures, tuple(measures))},
+            description=model_card(
+                "Next purchase",
+                {
+                    "Intended use": (
+                        "Suggests what a customer may buy next, for those who stay. It ranks what "
+                        "goes together; it does not tell what an offer would change."
+                    ),
+                    "Measured out of time": story,
+                    "Data": data_section(ledger),
+                    "How to use it": (
+                        "`regulars segments -o segments.csv` has the next category; a plan "
+                        "suggests it in `action`."
+                    ),
+                },
+            ),
         )
         run.uses(holdout, "test")
         run.measure(measures, holdout)
@@ -158,15 +171,11 @@ def _log(
     results = pd.DataFrame({"next_purchase": measures}).T
     results.index.name = "candidate"
 
-    def score(champion: Any) -> float:
-        return _measures(test, champion, found.k)[DECIDES]
-
+    contest = next_contest(test, judged, model.item, found.k, holdout, seed)
     return close_training(
         tracking,
         version,
-        metric=DECIDES,
-        test=holdout,
-        score=score,
+        contest=contest,
         training_id=training_id,
         run_ids={"next_purchase": run.run_id},
         results=results,

@@ -15,9 +15,9 @@ import pandas as pd
 
 from features.campaigns import Campaign, campaign_outcomes, campaigns
 from features.ledger import Ledger
+from models.metrics.bootstrap import difference, distinct_customers, resampled_means
+from models.metrics.inputs import Array
 from models.uplift.balance import check_balance
-from training.metrics.bootstrap import difference, distinct_customers, resampled_means
-from training.metrics.inputs import Array
 from training.metrics.policies import MODEL
 from training.policy_backtest import ALL, Moment, Terms, policy_lists
 

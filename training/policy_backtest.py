@@ -15,8 +15,8 @@ import pandas as pd
 
 from models.allocation import NOBODY, allocate
 from models.decision import Offer, expected_cost, expected_value
-from training.metrics.bootstrap import distinct_customers
-from training.metrics.inputs import Array
+from models.metrics.bootstrap import distinct_customers
+from models.metrics.inputs import Array
 from training.metrics.policies import MODEL, Listed, compare, simple_lists
 
 __all__ = ["ALL", "Moment", "Terms", "policy_backtest", "policy_lists"]

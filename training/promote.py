@@ -1,153 +1,315 @@
-"""When a new model takes the place of the one in use, and saying why.
+"""At the end of a training: does the new version take the place of the one in use?
 
-The rule. The new version (the challenger) becomes the champion
+The rule is that of `training.gate`. What it needs is a fair comparison, and that depends on what
+the champion has seen:
 
-1. if there is no champion;
-2. if the champion was measured on the very same out-of-time test (the digest of customers,
-   outcomes and windows is the same) and the challenger's recorded measure is lower;
-3. if everything the champion has seen, labels included, lies before the new test cutoff: then
-   the champion is scored on the new test, and the challenger must have the lower measure.
+1. There is no champion, or it cannot be used any more (its files are gone or damaged, or it reads
+   features that mean something else by now): the new version is promoted.
+2. Everything the champion has seen, labels included, lies before the test cutoff: the champion, as
+   loaded from its artifact, forecasts the test. So an old model is held to what it does today.
+3. The champion has seen a part of the test window, as it has whenever models are trained more
+   often than their horizon is long. As it is it would be judged on its own past. So the two recipes
+   are compared: the champion's, with what its card has of its settings, is fitted again as of the
+   test cutoff on what was known then, exactly as the challenger's was. No model stays for ever
+   because it has seen too much.
+4. The two answer different questions (another horizon, another label): the new version is refused,
+   and a person decides by `regulars promote`.
 
-Otherwise the champion stays: a model that has seen part of the new test window, or may have
-(where the test has no date), cannot be judged on it, and an unfair comparison is worse than
-none. The measure is the Brier score for
-churn and the RMSE of value for CLV; lower is better, a draw keeps the champion.
+The test is the one cutoff on which nothing of the challenger was fitted, tuned, calibrated or
+chosen. Two trainings at once wait for each other (`training.champions.registry_lock`); where there
+is no lock, the alias is looked at again before it is moved, and what has changed is judged again.
 """
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
+from features.compatibility import feature_changes, reads_of
+from features.progress import note
+from features.settings import FeatureSettings
 from models.base import ModelError
+from models.metrics.bootstrap import Resampled
+from training.champions import CHAMPION, move_champion, registry_lock
 from training.dataset import Holdout
-from training.tracking import CHAMPION, Tracking
+from training.gate import RULE, Outcome, Yardstick, judge
+from training.run import text
+from training.tracking import Tracking
 
-__all__ = ["RULE", "Decision", "promote"]
+__all__ = ["APPOINTED", "Champion", "Contest", "Decision", "appoint", "promote"]
 
-RULE = (
-    "promote if there is no champion; or if the champion has the same out-of-time test (equal "
-    "digest) and the challenger's {metric} is lower; or if all that the champion has seen lies "
-    "before the test cutoff and the challenger's {metric} on the test is lower; else keep"
-)
+APPOINTED = "promoted whenever it is trained"
+"""The rule for what there is nothing to compare with."""
+
+_ROUNDS = 5  # of judging, while others move the champion
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in use.
+
+    Attributes:
+        model: As loaded from its artifact.
+        card: Its whole card.
+        tags: Of the version.
+    """
+
+    model: Any
+    card: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What a training lays before the gate.
+
+    Attributes:
+        test: The out-of-time test.
+        yardsticks: What counts on it.
+        ours: The challenger's measures: of the candidate as fitted as of the test cutoff.
+        as_it_is: Measures a champion as loaded from its artifact, on the same test and draws.
+        again: Fits the champion's recipe as of the test cutoff, and measures that.
+        objection: Why a champion cannot be compared; empty where it can.
+        asked: What was asked for that makes another model of the same data, such as a horizon.
+        features: Features beside the catalogue, as of now.
+    """
+
+    test: Holdout
+    yardsticks: Sequence[Yardstick]
+    ours: Resampled
+    as_it_is: Callable[[Champion], Resampled]
+    again: Callable[[Champion], Resampled]
+    objection: Callable[[Champion], str] = lambda champion: ""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    features: FeatureSettings | None = None
+
+    @property
+    def cutoff(self) -> dt.date | None:
+        """From when on the champion must not have seen anything; None: the test has no date."""
+        found = self.test.facts.get("cutoff")
+        return None if found is None else dt.date.fromisoformat(str(found))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger was promoted, and why.
+    """What became of the challenger, and why.
 
     Attributes:
-        promoted: Whether it is the champion now.
+        outcome: "promoted", "kept" or "refused".
         reason: One sentence.
-        compared: How: `none`, `recorded`, `scored` or `not comparable`.
-        challenger: The challenger's measure.
-        champion: The champion's measure on the same test, None without a comparison.
-        champion_version: Version that was champion before, None without one.
+        compared: How: "no champion", "unusable champion", "as it is", "recipes" or
+            "not comparable".
+        champion_version: The version that was champion before, empty without one.
+        table: Of `training.gate.Verdict`; empty without a comparison.
     """
 
-    promoted: bool
+    outcome: Outcome
     reason: str
     compared: str
-    challenger: float
-    champion: float | None = None
-    champion_version: str | None = None
+    champion_version: str = ""
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger is champion now."""
+        return self.outcome == "promoted"
 
 
 def promote(
-    tracking: Tracking,
-    version: ModelVersion,
-    *,
-    metric: str,
-    measured: float,
-    test: Holdout,
-    score: Callable[[Any], float],
+    tracking: Tracking, version: ModelVersion, contest: Contest, *, training_id: str = ""
 ) -> Decision:
     """Apply the rule, move the alias `champion` if it says so, and write the reason down.
 
     Args:
         tracking: The store.
         version: The challenger, as registered.
-        metric: Name of the measure, lower is better.
-        measured: The challenger's measure on the test.
-        test: The out-of-time test it was measured on.
-        score: Measures a model, as loaded from its artifact, on the same test.
+        contest: What it is judged by.
+        training_id: Of the training.
 
     Returns:
         The decision; it is also on the version as tags.
     """
-    champion = tracking.alias(version.name, CHAMPION)
-    decision = _decide(tracking, champion, metric, measured, test, score)
-    if decision.promoted:
-        tracking.client.set_registered_model_alias(version.name, CHAMPION, version.version)
-    tags = {
-        "promoted": str(decision.promoted).lower(),
-        "reason": decision.reason,
-        "promotion_rule": RULE.format(metric=metric),
-        "compared": decision.compared,
-    }
-    for key, value in tags.items():
-        tracking.client.set_model_version_tag(version.name, version.version, key, value)
+    asked = _digest(contest.asked)
+    with registry_lock(tracking.tracking_uri, version.name):
+        _note_unfinished(tracking, version)
+        decision = _judge_and_move(tracking, version, contest, asked, training_id)
+        _write_down(tracking, version, decision, RULE, {"asked_digest": asked})
     return decision
+
+
+def appoint(tracking: Tracking, version: ModelVersion, why: str, *, training_id: str) -> Decision:
+    """Make a version champion that there is nothing to compare with, and write it down."""
+    with registry_lock(tracking.tracking_uri, version.name):
+        before = tracking.alias(version.name, CHAMPION)
+        number = "" if before is None else str(before.version)
+        decision = Decision("promoted", why, "not comparable", number)
+        _move(tracking, version, why, training_id)
+        _write_down(tracking, version, decision, APPOINTED, {})
+    return decision
+
+
+def _judge_and_move(
+    tracking: Tracking, version: ModelVersion, contest: Contest, asked: str, training_id: str
+) -> Decision:
+    for _ in range(_ROUNDS):
+        champion = tracking.alias(version.name, CHAMPION)
+        decision = _decide(tracking, version, champion, contest, asked)
+        now = tracking.alias(version.name, CHAMPION)
+        if _number(now) != _number(champion):
+            note(
+                f"{version.name}: the champion was changed from version "
+                f"{_number(champion) or 'none'} to {_number(now) or 'none'} meanwhile; judging "
+                "again."
+            )
+            continue
+        if decision.promoted and _number(champion) != str(version.version):
+            _move(tracking, version, decision.reason, training_id)
+        return decision
+    return Decision(
+        "refused",
+        f"the champion was changed {_ROUNDS} times while version {version.version} was judged",
+        "not comparable",
+        _number(champion),
+    )
+
+
+def _move(tracking: Tracking, version: ModelVersion, why: str, training_id: str) -> None:
+    move_champion(
+        tracking.client,
+        version.name,
+        str(version.version),
+        way="gate",
+        why=why,
+        training_id=training_id,
+    )
 
 
 def _decide(
     tracking: Tracking,
+    version: ModelVersion,
     champion: ModelVersion | None,
-    metric: str,
-    measured: float,
-    test: Holdout,
-    score: Callable[[Any], float],
+    contest: Contest,
+    asked: str,
 ) -> Decision:
     if champion is None:
-        return Decision(True, "there was no champion yet", "none", measured)
-    label = f"champion (version {champion.version})"
-    recorded = champion.tags.get(metric)
-    if champion.tags.get("test_digest") == test.digest and recorded is not None:
-        return _compare(measured, float(recorded), metric, "recorded", champion, label)
-    until = champion.tags.get("trained_until")
-    if "cutoff" not in test.facts:
-        return Decision(
-            False,
-            f"the {label} stays: it was measured on another test, and this one has no date that "
-            "could tell whether it has seen these customers",
-            "not comparable",
-            measured,
-            None,
-            str(champion.version),
+        return Decision("promoted", "there was no champion yet", "no champion")
+    old, new = str(champion.version), str(version.version)
+    if old == new:
+        return Decision("promoted", "it was made champion by hand meanwhile", "not comparable", old)
+
+    def gone(why: str) -> Decision:
+        reason = f"version {new} takes over from version {old}, which cannot be used any more"
+        return Decision("promoted", f"{reason}: {why}", "unusable champion", old)
+
+    def apart(why: str) -> Decision:
+        reason = (
+            f"version {old} stays champion: the two cannot be compared, {why}. To use the new one "
+            f"all the same: regulars promote {version.name} --to champion {new} --why ..."
         )
-    cutoff = dt.date.fromisoformat(str(test.facts["cutoff"]))
-    if until is None or dt.date.fromisoformat(until) > cutoff:
-        seen = f"data until {until}" if until else "data up to an unknown day"
-        return Decision(
-            False,
-            f"the {label} stays: it has seen {seen}, which reaches into the test window from "
-            f"{cutoff} on, so the two cannot be compared on it yet",
-            "not comparable",
-            measured,
-            None,
-            str(champion.version),
-        )
+        return Decision("refused", reason, "not comparable", old)
+
     try:
-        theirs = score(tracking.load_artifact(champion))
+        model, card = tracking.load_with_card(champion)
     except ModelError as error:
-        return Decision(
-            False,
-            f"the {label} stays: it cannot be scored on the new test ({error.message})",
-            "not comparable",
-            measured,
-            None,
-            str(champion.version),
-        )
-    return _compare(measured, theirs, metric, "scored", champion, label)
+        return gone(error.message)
+    except FileNotFoundError as error:
+        return gone(f"its files are missing ({error})")
+    except (MlflowException, OSError) as error:
+        return apart(f"as its files cannot be fetched ({str(error).splitlines()[0]})")
+    changes = feature_changes(card, contest.features)
+    if touching := changes.touching(reads_of(card)):
+        return gone(f"it reads features that are not what they were ({touching.words()})")
+    known = Champion(model, card, champion.tags)
+    if objection := contest.objection(known):
+        return apart(objection)
+
+    until = champion.tags.get("trained_until")
+    cutoff = contest.cutoff
+    if until and cutoff is not None and dt.date.fromisoformat(until) <= cutoff:
+        how = f"judged as it is on the customers of {cutoff}, of whom it has seen nothing later"
+        compared = "as it is"
+        try:
+            theirs = contest.as_it_is(known)
+        except ModelError as error:
+            return gone(error.message)
+    else:
+        seen = f"it has seen data until {until}" if until else "nobody knows what it has seen"
+        when = f"as of {cutoff}" if cutoff else "on the same customers"
+        how = f"its recipe fitted again {when}, because {seen}"
+        compared = "recipes"
+        try:
+            theirs = contest.again(known)
+        except ModelError as error:
+            return apart(f"as {seen}, and its recipe cannot be fitted again ({error.message})")
+    verdict = judge(
+        contest.ours, theirs, contest.yardsticks, newer=_newer(version, champion, asked)
+    )
+    start = {
+        "promoted": f"version {new} takes over from version {old}",
+        "kept": f"version {old} stays champion",
+        "refused": f"version {new} is refused and version {old} stays champion",
+    }[verdict.outcome]
+    reason = f"{start} ({how}): {verdict.reason}"
+    return Decision(verdict.outcome, reason, compared, old, verdict.table)
 
 
-def _compare(
-    ours: float, theirs: float, metric: str, how: str, champion: ModelVersion, label: str
-) -> Decision:
-    better = ours < theirs
-    sign = "below" if better else "not below"
-    verdict = f"the {label} gives way" if better else f"the {label} stays"
-    reason = f"{verdict}: {metric} {ours:.5g} is {sign} its {theirs:.5g} on the same test"
-    return Decision(better, reason, how, ours, theirs, str(champion.version))
+def _newer(version: ModelVersion, champion: ModelVersion, asked: str) -> bool:
+    """Whether a challenger was fitted on later or other data, or for what is asked now."""
+    ours, theirs = version.tags, champion.tags
+    until, before = ours.get("trained_until", ""), theirs.get("trained_until", "")
+    if until != before:
+        return until > before
+    data = "data_fingerprint" if "data_fingerprint" in ours else "test_digest"
+    return ours.get(data) != theirs.get(data) or theirs.get("asked_digest", asked) != asked
+
+
+def _note_unfinished(tracking: Tracking, version: ModelVersion) -> None:
+    """Say of the version before this one that its training never came to an end, if it did not."""
+    for number in range(int(version.version) - 1, 0, -1):
+        try:
+            before = tracking.client.get_model_version(version.name, str(number))
+        except MlflowException:  # deleted
+            continue
+        # One that was made champion by hand, or just before its training was ended, is in use.
+        in_use = _number(tracking.alias(version.name, CHAMPION)) == str(number)
+        if "promoted" not in before.tags and not in_use:
+            note(
+                f"{version.name}: version {number} was registered, but has not been judged: its "
+                "training was ended half-way, or is still at work. It is not in use."
+            )
+        return
+
+
+def _write_down(
+    tracking: Tracking,
+    version: ModelVersion,
+    decision: Decision,
+    rule: str,
+    more: Mapping[str, str],
+) -> None:
+    tags = {
+        "gate": decision.outcome,
+        "reason": decision.reason,
+        "promotion_rule": rule,
+        "compared": decision.compared,
+        "champion_before": decision.champion_version or "none",
+        **more,
+        "promoted": str(decision.promoted).lower(),  # the last one: with it the judging is over
+    }
+    for key, value in tags.items():
+        tracking.client.set_model_version_tag(version.name, version.version, key, text(value))
+
+
+def _number(version: ModelVersion | None) -> str:
+    return "" if version is None else str(version.version)
+
+
+def _digest(asked: Mapping[str, Any]) -> str:
+    said = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -23,6 +23,7 @@ class TrainingResult:
         promoted: Whether the new version is the champion.
         reason: Why, in one sentence.
         cutoffs: The cutoffs of evaluation and of the final fit, as ISO dates.
+        outcome: Of the gate: "promoted", "kept" or "refused"; empty where nothing was registered.
     """
 
     name: str
@@ -34,6 +35,7 @@ class TrainingResult:
     promoted: bool
     reason: str
     cutoffs: Mapping[str, Any] = field(default_factory=dict)
+    outcome: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-able values; measures that are undefined are None."""
@@ -46,6 +48,7 @@ class TrainingResult:
             "metrics": {str(row): values.to_dict() for row, values in measured.iterrows()},
             "winner": self.winner,
             "promoted": self.promoted,
+            "outcome": self.outcome,
             "reason": self.reason,
             "cutoffs": dict(self.cutoffs),
         }

@@ -1,6 +1,8 @@
 """One candidate's run: its measures, tables, figures and words."""
 
+import html
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from training.dataset import Holdout
 from training.figures import pixels
 
-__all__ = ["Run", "text"]
+__all__ = ["Run", "escaped", "plain_name", "text"]
 
 _TEXT_LIMIT = 5000  # MLflow's limit on the length of a tag of a run or a model version
 
@@ -38,7 +40,7 @@ class Run:
         if on is not None:
             tie |= {"dataset_name": on.name, "dataset_digest": on.digest}
         found = [
-            Metric(name, float(value), now, step, run_id=self.run_id, **tie)
+            Metric(plain_name(name), float(value), now, step, run_id=self.run_id, **tie)
             for name, value in metrics.items()
             if np.isfinite(value)
         ]
@@ -66,6 +68,7 @@ class Run:
     def figure(self, name: str, figure: Figure) -> None:
         """Log a figure twice: as a file for the Compare page, as an image for the charts."""
         image = pixels(figure)
+        name = plain_name(name).replace("/", "_")
         self._client.log_image(self.run_id, image, f"{name}.png")
         self._client.log_image(self.run_id, image, key=name, step=0)
 
@@ -76,6 +79,10 @@ class Run:
         plain = frame.astype(object).where(frame.notna(), None)
         self._client.log_table(self.run_id, plain, f"{name}.json")
 
+    def document(self, name: str, markdown: str) -> None:
+        """Log a text as `<name>.md`."""
+        self._client.log_text(self.run_id, markdown, f"{name}.md")
+
     def tag(self, tags: Mapping[str, Any]) -> None:
         """Set tags on the run."""
         self._client.log_batch(
@@ -85,6 +92,26 @@ class Run:
     def describe(self, markdown: str) -> None:
         """Set the description that the run's page opens with."""
         self.tag({MLFLOW_RUN_NOTE: markdown})
+
+
+def plain_name(name: str) -> str:
+    """A name that MLflow takes for a metric or a file, whatever a campaign was called.
+
+    >>> plain_name("uplift/voucher €5/auuc"), plain_name("qini_../../etc")
+    ('uplift/voucher _5/auuc', 'qini_../_/etc')
+    """
+    parts = [re.sub(r"[^a-zA-Z0-9_. -]", "_", part)[:60].strip() for part in name.split("/")]
+    return "/".join("_" if not part.strip(".") else part for part in parts)
+
+
+def escaped(name: str) -> str:
+    r"""A name from the shop's data as Markdown shows it: no link, image, HTML or table cell.
+
+    >>> print(escaped("![x](http://y)|<b>"))
+    \!\[x\]\(http://y\)\|&lt;b&gt;
+    """
+    shown = html.escape(" ".join(name.split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", shown)
 
 
 def text(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.compatibility import feature_facts
 from features.ledger import Ledger
 from features.progress import note, task
 from features.settings import FeatureSettings
@@ -19,6 +20,8 @@ from features.window import ObservationWindow
 from models.clusters import Clusters, NoClustersError
 from models.segmentation import CustomerSegments
 from models.segments import SEGMENTS, RfmCuts, behaviour_of
+from training.model_card import model_card
+from training.promote import APPOINTED, appoint
 from training.result import TrainingResult
 from training.signature import signature, usual_rows
 from training.tracking import CHAMPION, Tracking, new_training_id, regulars_version
@@ -69,7 +72,8 @@ def train_segments(
         model = learn_segments(snapshot.rfm, snapshot.features, given, seed)
         progress.advance()
     note(_clusters_said(model))
-    return _log(model, snapshot.rfm.join(snapshot.features), given, cutoff, seed, tracking)
+    customers = snapshot.rfm.join(snapshot.features)
+    return _log(model, customers, given, cutoff, seed, tracking, settings or FeatureSettings())
 
 
 def learn_segments(
@@ -94,6 +98,7 @@ def _log(
     cutoff: dt.date,
     seed: int,
     tracking: Tracking,
+    settings: FeatureSettings,
 ) -> TrainingResult:
     training_id = new_training_id()
     inputs = customers.loc[customers["frequency"].notna(), list(model.input_columns)]
@@ -129,9 +134,20 @@ def _log(
             model,
             signature=signature(example, model.predict(example), {"language": "en"}),
             input_example=example,
-            card=own,
+            card={**own, **feature_facts(settings)},
             tags={**tags, **own},
-            description=story,
+            description=model_card(
+                "Segments",
+                {
+                    "Intended use": (
+                        "Puts every customer into one RFM segment by recency, frequency and money, "
+                        "for campaigns and reports that speak of groups. A segment describes what "
+                        "was; it foretells nothing."
+                    ),
+                    "What was learned": story,
+                    "How to use it": "`regulars segments -o segments.csv`; docs/segments.md.",
+                },
+            ),
         )
         run.measure(measures)
         run.table("segments", {"rfm_segment": list(SEGMENTS), "customers": sizes.tolist()})
@@ -139,9 +155,9 @@ def _log(
             run.table("clusters", _cluster_table(model.clusters))
         run.describe(story)
         progress.advance()
-    tracking.client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version.version)
     reason = "cut points are learned when asked for, and there is nothing to compare them with"
-    tracking.client.set_model_version_tag(REGISTERED_NAME, version.version, "reason", reason)
+    decision = appoint(tracking, version, reason, training_id=training_id)
+    tracking.explain(run.run_id, decision.outcome, reason, APPOINTED, decision.table)
     results = pd.DataFrame({"segments": measures}).T
     results.index.name = "candidate"
     return TrainingResult(
@@ -154,6 +170,7 @@ def _log(
         True,
         reason,
         {"final": cutoff.isoformat()},
+        decision.outcome,
     )
 
 

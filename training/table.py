@@ -35,9 +35,11 @@ from training import figures, metrics
 from training.churn_pictures import intervals
 from training.closing import close_training
 from training.dataset import Holdout
+from training.model_card import headline, model_card
 from training.result import TrainingResult
-from training.run import Run
+from training.run import Run, escaped
 from training.signature import signature, usual_rows
+from training.table_contest import table_contest
 from training.table_folds import (
     FOLDS,
     fit_table_model,
@@ -89,7 +91,7 @@ def train_table(
     seed: int = 0,
     tracking: Tracking,
 ) -> TrainingResult:
-    """Compare candidates on a table with a given label, register the best, promote it if better.
+    """Compare candidates on a table with a given label, register the best, send it to the gate.
 
     Args:
         frame: One row a customer, such as `features.customer_table.read_customers` gives; numbers,
@@ -149,7 +151,9 @@ def train_table(
             )
             progress.advance()
     return _log(
-        _Training(table, y, every, measures, sure, choice, models, as_of, seed), name, tracking
+        _Training(table, y, every, measures, sure, choice, models, as_of, seed, value, offer),
+        name,
+        tracking,
     )
 
 
@@ -167,6 +171,8 @@ class _Training:
         models: Fitted on all customers.
         as_of: The day on which the columns were true.
         seed: Of everything.
+        value: What a customer is worth who stays.
+        offer: What keeping a customer costs.
     """
 
     table: CustomerTable
@@ -178,6 +184,8 @@ class _Training:
     models: Mapping[str, ChurnModel]
     as_of: dt.date | None
     seed: int
+    value: float
+    offer: Offer
 
     @property
     def label(self) -> dict[str, str]:
@@ -262,16 +270,14 @@ def _log(t: _Training, name: str, tracking: Tracking) -> TrainingResult:
             progress.advance()
     assert registered is not None
 
-    def score(champion: Any) -> float:
-        predicted = champion.predict(t.table.features, reasons=False)
-        return metrics.brier(t.y, predicted["churn_probability"])
-
+    contest = table_contest(
+        t.table, t.y, t.p, CANDIDATES, winner, t.label, test,
+        value=t.value, offer=t.offer, replicates=REPLICATES, seed=t.seed, threads=THREADS,
+    )  # fmt: skip
     return close_training(
         tracking,
         registered,
-        metric="churn/brier",
-        test=test,
-        score=score,
+        contest=contest,
         training_id=training_id,
         run_ids=run_ids,
         results=results,
@@ -292,9 +298,9 @@ def _register(
 ) -> Any:
     model = t.models[t.choice.winner]
     example = usual_rows(t.table.features, model.feature_names)
-    # What the model has seen was known today at the latest.
-    until = dt.datetime.now(dt.UTC).date().isoformat()
-    measured = {key: repr(value) for key, value in t.measures[t.choice.winner].items()}
+    # What the model has seen was known today at the latest, so before tomorrow.
+    until = (dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)).isoformat()
+    measured = headline(t.measures[t.choice.winner], SHOWN)
     own = {"training_id": training_id, "trained_until": until}
     return tracking.register(
         run,
@@ -311,7 +317,18 @@ def _register(
             "evaluation": "measures are those of the same recipe out of fold; the version itself "
             "has seen all customers",
         },
-        description=story,
+        description=model_card(
+            f"Churn of a table: {t.choice.winner}",
+            {
+                "Intended use": (
+                    "Tells the probability that a customer of such a table leaves as the label "
+                    f"says ({escaped(str(t.label['column']))}). What each column knew of the "
+                    "outcome beforehand only its owner can tell."
+                ),
+                "Measured out of fold": story,
+                "How to use it": "`regulars score --table FILE -o FILE`; docs/contractual.md.",
+            },
+        ),
     )
 
 

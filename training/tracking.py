@@ -8,7 +8,6 @@ are aggregates, and input examples are made up or medians.
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -37,9 +36,16 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE, MLFLOW_
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
+from features.reading.addresses import shown_store
+from features.reading.postgres import check_store
 from models import artifact
 from models.base import SavableModel
+from training.champions import CHALLENGER, CHAMPION, by_alias, database_file, store_lock
+from training.leftovers import PROCESS, close_dead_runs, this_process
+from training.model_card import ABOUT, shortened
+from training.new_store import make_store
 from training.run import Run, text
+from training.views import experiment_tags
 
 __all__ = [
     "CHALLENGER",
@@ -51,9 +57,6 @@ __all__ = [
     "regulars_version",
 ]
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-
 REQUIREMENTS = ("mlflow", "lightgbm", "numpy", "pandas", "scipy", "scikit-learn")
 """What a logged model needs to predict; no sampler. Written down with the installed versions."""
 
@@ -62,10 +65,6 @@ _PYFUNC = _ROOT / "serving" / "pyfunc.py"
 _MODELS = _ROOT / "models"
 _URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _OPENINGS = 20  # of a store that another process is making, a second apart
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", uri)
 
 
 class Tracking:
@@ -93,6 +92,8 @@ class Tracking:
             # MLflow reports its use to its makers unless told not to.
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            # It would print addresses of a server's pages between our lines, and into our JSON.
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             self._client = MlflowClient(self.tracking_uri, self.tracking_uri)
         return self._client
 
@@ -113,7 +114,8 @@ class Tracking:
                 raise InputError(
                     f"There is no folder {folder} for the MLflow database.", f"{hint}."
                 )
-        elif self.tracking_uri.startswith(("http://", "https://")):
+        check_store(self.tracking_uri)
+        if self.tracking_uri.startswith(("http://", "https://")):
             # MLflow itself would try for minutes.
             server = urlsplit(self.tracking_uri)
             port = server.port or (443 if server.scheme == "https" else 80)
@@ -121,12 +123,16 @@ class Tracking:
                 socket.create_connection((server.hostname or "", port), timeout=10).close()
             except OSError:
                 raise InputError(
-                    f"The MLflow server {_without_password(self.tracking_uri)} does not answer.",
+                    f"The MLflow server {shown_store(self.tracking_uri)} does not answer.",
                     f"Start it, or c{hint[1:]}.",
                 ) from None
         for attempt in range(_OPENINGS):
             try:
-                self.experiment_id  # noqa: B018
+                with store_lock(self.tracking_uri):
+                    if (database := database_file(self.tracking_uri)) is not None:
+                        make_store(database)
+                    self._introduce()
+                    close_dead_runs(self.client, self.experiment_id)
                 return
             except (MlflowException, SQLAlchemyError) as problem:
                 # Another process is making the same new store: it will be there in a moment.
@@ -134,9 +140,10 @@ class Tracking:
                     self._client = None
                     time.sleep(1)
                     continue
+                shown = shown_store(self.tracking_uri)
                 raise InputError(
-                    f"The MLflow store {_without_password(self.tracking_uri)} cannot be opened: "
-                    f"{str(problem).splitlines()[0]}",
+                    f"The MLflow store {shown} cannot be opened: "
+                    f"{str(problem).splitlines()[0].replace(self.tracking_uri, shown)}",
                     f"{hint}: sqlite:///mlflow.db, or the address of an MLflow server.",
                 ) from None
 
@@ -151,6 +158,12 @@ class Tracking:
                 else self.client.create_experiment(self.experiment, self._artifact_location())
             )
         return self._experiment_id
+
+    def _introduce(self) -> None:
+        """Give the experiment what its pages open with; what somebody has set stays."""
+        present = self.client.get_experiment(self.experiment_id).tags
+        for key, value in experiment_tags(present).items():
+            self.client.set_experiment_tag(self.experiment_id, key, value)
 
     def _artifact_location(self) -> str | None:
         """Beside a SQLite file, whatever folder the process runs in; else the server's choice."""
@@ -184,10 +197,12 @@ class Tracking:
         client = self.client
         about = {"candidate": candidate, "family": family, "training_id": training_id}
         about |= {**self.tags, **tags}
-        named = {MLFLOW_SOURCE_NAME: "regulars", **_git_tags(), **about}
+        made = {MLFLOW_SOURCE_NAME: "regulars", PROCESS: this_process()}
+        named = {**made, **_git_tags(), **about}
         opened = client.create_run(
             self.experiment_id,
-            run_name=f"{family} {candidate} {training_id}",
+            # Short: the pages cut names off. The whole id is a tag.
+            run_name=f"{family} {candidate} {training_id.rsplit('-', 1)[-1]}",
             tags={key: text(value) for key, value in named.items()},
         )
         run_id = opened.info.run_id
@@ -227,6 +242,7 @@ class Tracking:
         card: Mapping[str, Any],
         tags: Mapping[str, Any],
         description: str,
+        files: Mapping[str, str] | None = None,
     ) -> ModelVersion:
         """Log a fitted model under its run and make it the newest registered version.
 
@@ -244,12 +260,15 @@ class Tracking:
             input_example: Made-up or median rows.
             card: Kept on the model's card under `extra`.
             tags: Tags of the version.
-            description: Markdown for the version's page.
+            description: The model card, for the version's page and as an artifact of the run.
+            files: Further text files of the artifact folder by name, such as the reference.
         """
         with tempfile.TemporaryDirectory() as temporary:
-            folder = artifact.save(model, Path(temporary) / "model", extra=card)
+            folder = artifact.save(model, Path(temporary) / "model", extra=card, files=files)
             code = Path(temporary) / "code"
             shutil.copytree(_MODELS, code, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            parts = {"model": folder, "code": code, "pyfunc": _PYFUNC}
+            content = {artifact.CONTENT_TAG: artifact.content_digest(parts)}
             with self.here():
                 Model.log(
                     None,
@@ -265,7 +284,7 @@ class Tracking:
         run.has_model_files = True
         client = self.client
         try:
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=ABOUT.get(name, ""))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -274,10 +293,11 @@ class Tracking:
                 name,
                 f"models:/{run.model_id}",
                 run_id=run.run_id,
-                tags={key: text(value) for key, value in {**self.tags, **tags}.items()},
-                description=description,
+                tags={key: text(v) for key, v in {**self.tags, **tags, **content}.items()},
+                description=shortened(description),
                 model_id=run.model_id,
             )
+        run.document("model_card", description)
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         return version
 
@@ -311,29 +331,45 @@ class Tracking:
 
     def alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version that bears an alias, None where there is none."""
-        try:
-            return self.client.get_model_version_by_alias(name, alias)
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+        return by_alias(self.client, name, alias)
 
     def load_artifact(self, version: ModelVersion) -> Any:
         """Load the model behind a registered version from its folder of stock objects.
 
         No code that is stored with it runs.
         """
+        return self.load_with_card(version)[0]
+
+    def load_with_card(self, version: ModelVersion) -> tuple[Any, dict[str, Any]]:
+        """Load the model behind a registered version, and its whole card.
+
+        Raises:
+            ModelError: A file is missing, damaged, or of another format.
+        """
         location = self.client.get_model_version_download_uri(version.name, version.version)
         with tempfile.TemporaryDirectory() as temporary, self.here():
             local = mlflow.artifacts.download_artifacts(location, dst_path=temporary)
-            return artifact.load(Path(local) / "artifacts" / "model")
+            folder = Path(local) / "artifacts" / "model"
+            return artifact.load(folder), artifact.read_card(folder)
 
-    def explain(self, run_id: str, promoted: bool, reason: str, rule: str) -> None:
-        """Write the outcome of the promotion rule on the run of the registered candidate."""
+    def explain(
+        self, run_id: str, outcome: str, reason: str, rule: str, compared: pd.DataFrame
+    ) -> None:
+        """Write the outcome of the gate on the run of the registered candidate.
+
+        Args:
+            run_id: The run.
+            outcome: "promoted", "kept" or "refused".
+            reason: Why, in words.
+            rule: What was applied.
+            compared: Of `training.gate.Verdict`; may be empty.
+        """
         run = Run(self.client, run_id, "")
-        run.tag({"promotion": reason})
-        decision = "promoted" if promoted else "kept the champion"
-        run.table("promotion", {"decision": [decision], "reason": [reason], "rule": [rule]})
+        run.tag({"gate": outcome, "promotion": reason})
+        known = {"decision": outcome, "reason": reason, "rule": rule}
+        # Without a comparison the table still says what came of it.
+        table = compared if len(compared) else pd.DataFrame({"measure": ["none"]})
+        run.table("promotion", table.assign(**known))
 
     def summarise(self, tags: Mapping[str, Any], metrics: Mapping[str, float], note: str) -> None:
         """Write the outcome to the run that `mlflow run` made, if that is how we were started.

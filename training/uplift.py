@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.catalogue import catalogue_hash
+from features.compatibility import feature_facts
 from features.extra import extra_source
 from features.ledger import Ledger
 from features.progress import note, task
@@ -31,14 +32,16 @@ from features.settings import FeatureSettings
 from models.uplift.examples import fit_base
 from models.uplift.learners import LEARNERS, fit_effects
 from models.uplift.model import UpliftModel
-from models.uplift.qini import qini, qini_band, uplift_at
+from models.uplift.qini import qini_band, uplift_at
 from training.closing import close_training
 from training.dataset import Holdout
 from training.figures.uplift import qini as qini_figure
+from training.model_card import headline, model_card
 from training.result import TrainingResult
-from training.run import Run
+from training.run import Run, escaped
 from training.signature import signature, usual_rows
 from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
+from training.uplift_contest import METRIC, uplift_contest
 from training.uplift_examples import Pool, Trials, trials
 from training.uplift_judging import Judged, judge, threads_for
 
@@ -51,9 +54,6 @@ REGISTERED_NAME = "regulars-uplift"
 
 CHOSEN = "chosen"
 """Candidate that takes for each kind the learner chosen for it; it alone is registered."""
-
-METRIC = "uplift/minus_qini_area"
-"""Mean over the kinds of the Qini area, negative: lower is better, 0 is a random order."""
 
 SHARE = 0.3
 """Share of customers of uplift@k."""
@@ -115,6 +115,7 @@ def _model(found: Trials, judged: list[Judged], settings: UpliftSettings, seed: 
         "catalogue_hash": catalogue_hash(
             extra_source=extra_source(settings.features or FeatureSettings())
         ),
+        **feature_facts(settings.features or FeatureSettings()),
         "customers": int(sum(len(trial.stayed) for trial in found.each)),
         "trained_until": until.isoformat(),
         "seed": seed,
@@ -175,23 +176,11 @@ def _log(
             REGISTERED_NAME, "", training_id, run_ids, results, CHOSEN, False, reason, dates
         )
 
-    def score(champion: Any) -> float:
-        areas = []
-        for each in judged:
-            predicted = champion.predict(each.test.features)
-            column = f"uplift_{each.kind}"
-            effect = (
-                predicted[column].to_numpy() if column in predicted else np.zeros(len(predicted))
-            )
-            areas.append(qini(each.test.stayed, each.test.treated, effect, replicates=0).area.value)
-        return -float(np.mean(areas))
-
+    contest = uplift_contest(judged, test, found.horizon_days, settings.features, seed)
     return close_training(
         tracking,
         registered,
-        metric=METRIC,
-        test=test,
-        score=score,
+        contest=contest,
         training_id=training_id,
         run_ids=run_ids,
         results=results,
@@ -265,7 +254,8 @@ def _register(
     example = usual_rows(pd.concat([trial.features for trial in found.each]), model.feature_names)
     own = {"training_id": training_id, "trained_until": model.card["trained_until"]}
     chosen: Mapping[str, float] = results.to_dict("index")[CHOSEN]  # type: ignore[assignment]
-    measured = {str(name): repr(v) for name, v in chosen.items() if pd.notna(v)}
+    areas = [str(name) for name in chosen if str(name).endswith("/qini_area")]
+    measured = headline(chosen, areas)
     return tracking.register(
         run,
         REGISTERED_NAME,
@@ -274,7 +264,21 @@ def _register(
         input_example=example,
         card=own,
         tags={**tags, **measured, **own, "treatments": ", ".join(model.treatments)},
-        description=story,
+        description=model_card(
+            "Uplift",
+            {
+                "Intended use": (
+                    "Tells by how much a contact of each kind changes the chance of a purchase, so "
+                    "that those are contacted who buy because of it. Only for kinds of campaign "
+                    "that were randomised, and customers like those who took part."
+                ),
+                "Measured": story,
+                "How to use it": (
+                    'Offers with `effect = "uplift"` under `[decision]` use it in '
+                    "`regulars actions`; docs/campaigns.md."
+                ),
+            },
+        ),
     )
 
 
@@ -283,7 +287,8 @@ def _log_curves(run: Run, judged: list[Judged], seed: int) -> None:
     for each in judged:
         test = each.test
         curve = qini_band(test.stayed, test.treated, each.effects[each.learner], seed=seed)
-        run.figure(f"qini_{each.kind}", qini_figure(curve, title=f"Ranking by effect: {each.kind}"))
+        shown = each.kind.replace("$", r"\$")  # a pair of them would be a formula
+        run.figure(f"qini_{each.kind}", qini_figure(curve, title=f"Ranking by effect: {shown}"))
         of = curve.assign(treatment=each.kind, campaign=test.campaign.name, earned=each.earned)
         curves.append(of)
     run.table("qini", pd.concat(curves, ignore_index=True))
@@ -297,7 +302,7 @@ def _story(judged: list[Judged], results: pd.DataFrame) -> str:
         how = "out of fold" if each.cross_fitted else "out of time"
         verdict = "better than a random order" if each.earned else "not surely better than random"
         lines.append(
-            f"- **{each.kind}**, judged {how} on {each.test.campaign.name} "
+            f"- **{escaped(each.kind)}**, judged {how} on {escaped(each.test.campaign.name)} "
             f"({len(each.test.stayed):,} customers) with the learner {each.learner}: Qini area "
             f"{area.value:.4g} purchases a customer [{area.low:.4g}, {area.high:.4g}], {verdict}."
         )

@@ -15,7 +15,15 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from features.errors import InputError
 
-__all__ = ["DUCKDB", "POSTGRES", "expand", "is_postgres", "split_option", "without_secrets"]
+__all__ = [
+    "DUCKDB",
+    "POSTGRES",
+    "expand",
+    "is_postgres",
+    "shown_store",
+    "split_option",
+    "without_secrets",
+]
 
 DUCKDB = "duckdb:///"
 POSTGRES = ("postgresql://", "postgres://")
@@ -58,6 +66,17 @@ def without_secrets(url: str) -> str:
         return url.partition("?")[0]
     # The last @: a password may hold one that was not encoded.
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def shown_store(uri: str) -> str:
+    """The address of an MLflow store as messages may show it; the path of a file stays whole.
+
+    >>> shown_store("postgresql+psycopg://me:secret@host/db?sslpassword=x")
+    'postgresql+psycopg://host/db'
+    >>> shown_store("sqlite:////home/a@b/mlflow.db")
+    'sqlite:////home/a@b/mlflow.db'
+    """
+    return uri if uri.startswith(("sqlite:", "file:")) else without_secrets(uri)
 
 
 def split_option(url: str, name: str) -> tuple[str, str | None]:

@@ -26,6 +26,7 @@ from features.source import RawTable
 __all__ = ["Binding", "Parsed", "bind", "check_where", "numbers_relation", "parse_column"]
 
 _FLOATS = ("DOUBLE", "FLOAT")
+_MOST_ATTRIBUTES = 1_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ def bind(raw: RawTable, settings: TableSettings) -> Binding:
         numeric = table.column(name).kind in ("amount", "number")
         expressions[name] = parse_expression(text, texts, where=where, numeric=numeric)
     if table.attributes:
+        if len(texts) > _MOST_ATTRIBUTES:
+            raise SchemaError(
+                f"{raw.origin} has {len(texts):,} columns; each would be an attribute of a "
+                f"customer, and at most {_MOST_ATTRIBUTES:,} are read.",
+                "Leave out what is not needed.",
+            )
         taken = {c for e in expressions.values() if e.is_column for c in e.columns}
         names = {name.casefold() for name in expressions}
         for column in texts:

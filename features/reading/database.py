@@ -12,7 +12,6 @@ from features.settings import TableSettings
 
 __all__ = [
     "attach",
-    "connect_read_only",
     "database_path",
     "database_tables",
     "pick_table",
@@ -28,17 +27,6 @@ def database_path(url: str, base: Path) -> Path:
             "Correct [source] url; duckdb:///shop.duckdb is relative to regulars.toml.",
         )
     return path
-
-
-def connect_read_only(path: Path) -> duckdb.DuckDBPyConnection:
-    """A connection of its own on which the file is attached as `shop`."""
-    con = duckdb.connect()
-    try:
-        attach(con, path)
-    except InputError:
-        con.close()
-        raise
-    return con
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -31,6 +31,9 @@ ROW = "row number"
 _BATCH = 50_000
 _QUOTED_LINES = 500
 """A quoted value spans at most so many lines; beyond, the quote is taken to be a mistake."""
+_LONGEST = 1 << 22
+"""Bytes of the longest line; a longer one is set aside and never held whole."""
+_CHUNK = 1 << 20
 
 
 def read_csv(
@@ -186,13 +189,28 @@ def _insert(con: duckdb.DuckDBPyConnection, target: str, batch: pa.Table) -> Non
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Lines of a file with their ends, whatever the ends are."""
+    """Lines of a file with their ends, whatever the ends are; one too long is cut behind the limit.
+
+    A file may unpack to a single line of any size, so lines are not left to the stream.
+    """
+    rest = b""
+    skipping = False
     with open_bytes(path) as stream:
-        for line in stream:
-            if b"\r" in line[:-2]:
-                yield from line.splitlines(keepends=True)
-            else:
-                yield line
+        while chunk := stream.read(_CHUNK):
+            if chunk.endswith(b"\r"):
+                chunk += stream.read(1)  # the rest of its line end, if it is one
+            lines = (rest + chunk).splitlines(keepends=True)
+            rest = b"" if lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+            for line in lines:
+                if not skipping:
+                    yield line[: _LONGEST + 1]
+                skipping = False
+            if len(rest) > _LONGEST:
+                if not skipping:
+                    yield rest[: _LONGEST + 1]
+                rest, skipping = b"", True
+    if rest and not skipping:
+        yield rest
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[list[str], str, str | None]]:
@@ -206,6 +224,9 @@ def _records(path: Path, separator: str) -> Iterator[tuple[list[str], str, str |
             return
         if first:
             raw, first = raw.removeprefix(b"\xef\xbb\xbf"), False
+        if len(raw) > _LONGEST:
+            yield [], raw[:2000].decode("utf-8", "replace"), "too_long"
+            continue
         if not raw.strip():
             continue
         try:
@@ -216,18 +237,19 @@ def _records(path: Path, separator: str) -> Iterator[tuple[list[str], str, str |
         if separator == "whitespace":
             yield line.split(), line.rstrip("\r\n"), None
             continue
-        fields = _fields(line, separator)
-        if fields is None and line.count('"') % 2:  # a quoted value may go on below
+        fields, unfinished = _fields(line, separator)
+        if unfinished:  # a quoted value may go on below
             extra: list[bytes] = []
-            text = line
-            while fields is None and len(extra) < _QUOTED_LINES:
+            text, size = line, len(raw)
+            while unfinished and len(extra) < _QUOTED_LINES and size <= _LONGEST:
                 more = waiting.popleft() if waiting else next(lines, None)
                 if more is None:
                     break
                 extra.append(more)
+                size += len(more)
                 if b'"' in more:
                     text = line + b"".join(extra).decode("utf-8", "replace")
-                    fields = _fields(text, separator)
+                    fields, unfinished = _fields(text, separator)
             if fields is None:
                 waiting.extendleft(reversed(extra))
             else:
@@ -238,9 +260,10 @@ def _records(path: Path, separator: str) -> Iterator[tuple[list[str], str, str |
             yield fields, line.rstrip("\r\n"), None
 
 
-def _fields(text: str, separator: str) -> list[str] | None:
+def _fields(text: str, separator: str) -> tuple[list[str] | None, bool]:
+    """The fields of a record, None where it is none; and whether a quote is still open."""
     try:
         rows = list(csv.reader([text], delimiter=separator, strict=True))
-    except csv.Error:
-        return None
-    return rows[0] if len(rows) == 1 else None
+    except csv.Error as error:
+        return None, "unexpected end" in str(error)
+    return (rows[0] if len(rows) == 1 else None), False

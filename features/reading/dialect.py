@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from charset_normalizer import from_bytes
 from features.errors import SchemaError
 from features.settings import TableSettings
 
-__all__ = ["Dialect", "open_bytes", "sniff", "unique_names"]
+__all__ = ["UNREADABLE", "Dialect", "open_bytes", "sniff", "unique_names"]
+
+UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)
+"""What reading from `open_bytes` raises where a file is damaged or cannot be read."""
 
 _SAMPLE = 1 << 18
 _SEPARATORS = (",", ";", "\t", "|")
@@ -75,10 +79,13 @@ def open_bytes(path: Path) -> BinaryIO:
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     """Column names that differ: a name that comes twice is numbered, an empty one named.
 
+    Null characters, which no name of the engine may hold, are left out.
+
     >>> unique_names(["id", "Note", "note", ""])
     ('id', 'Note (1)', 'note (2)', 'column 4')
     """
-    tidy = [name.strip() or f"column {i}" for i, name in enumerate(names, start=1)]
+    plain = (name.replace("\0", "").strip() for name in names)
+    tidy = [name or f"column {i}" for i, name in enumerate(plain, start=1)]
     total = Counter(name.casefold() for name in tidy)
     seen: Counter[str] = Counter()
     unique = []
@@ -104,7 +111,7 @@ def sniff(path: Path, shown: str, settings: TableSettings) -> Dialect:
         with open_bytes(path) as stream:
             sample = stream.read(_SAMPLE)
             whole = len(sample) < _SAMPLE
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise SchemaError(
             f"{shown} cannot be read: {error}.", "Check the file and its permissions."
         ) from None
@@ -203,11 +210,13 @@ def _encoding(path: Path, sample: bytes, shown: str, stated: str | None) -> tupl
 def _lines_that_are_not_utf8(path: Path, limit: int = 200) -> list[bytes]:
     found = []
     with open_bytes(path) as stream:
-        for line in stream:
+        while line := stream.readline(_SAMPLE):
             if not line.isascii():
                 try:
                     line.decode("utf-8")
-                except UnicodeDecodeError:
+                except UnicodeDecodeError as error:
+                    if error.end == len(line) == _SAMPLE:
+                        continue  # a letter cut in two by the length of the piece
                     found.append(line.rstrip())
                     if len(found) == limit:
                         break

@@ -118,6 +118,7 @@ _NODES = frozenset(
 )
 _NUMBER_TYPES = frozenset({"BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "INT", "SMALLINT"})
 _TYPES = _NUMBER_TYPES | {"BOOLEAN", "DATE", "TEXT", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "VARCHAR"}
+_PLAIN_TIMESTAMP = "TIMESTAMPNTZ"  # what the parser calls a TIMESTAMP
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,17 @@ def parse_expression(
     if text in columns:
         return Expression(text, quote(text), (text,), (), is_column=True)
     shown = text if len(text) <= 80 else text[:77] + "..."
+    try:
+        return _checked(text, shown, columns, where, numeric=numeric)
+    except RecursionError:
+        raise SchemaError(
+            f"The {where} is nested too deeply: {shown!r}.", "Write it with fewer parts."
+        ) from None
+
+
+def _checked(
+    text: str, shown: str, columns: Mapping[str, bool], where: str, *, numeric: bool
+) -> Expression:
     tree = _parse(text, shown, where)
     _check_nodes(tree, shown, where)
     for column in list(tree.find_all(exp.Column)):
@@ -222,7 +234,10 @@ def _check_nodes(tree: exp.Expression, shown: str, where: str) -> None:
                 "Only scalar expressions over the row's columns are: arithmetic, comparisons, "
                 f"CASE, CAST and {', '.join(sorted(FUNCTIONS))}.",
             )
-        if isinstance(node, exp.DataType) and getattr(node.this, "value", "") not in _TYPES:
+        if isinstance(node, exp.DataType) and getattr(node.this, "value", "") not in {
+            *_TYPES,
+            _PLAIN_TIMESTAMP,
+        }:
             raise SchemaError(
                 f"The {where} casts to {node.sql()}, which is not allowed: {shown!r}.",
                 f"Cast to one of {', '.join(sorted(_TYPES))}.",

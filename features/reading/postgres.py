@@ -26,7 +26,7 @@ from features.schema import quote
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["connect", "copy_table", "postgres_tables", "trouble"]
+__all__ = ["check_store", "connect", "copy_table", "postgres_tables", "trouble"]
 
 _TYPES = {
     "bool": "BOOLEAN",
@@ -50,6 +50,8 @@ _SESSION = {
     # Rows in the order in which they are stored: their numbers mean the same at every reading.
     "synchronize_seqscans": "off",
     "max_parallel_workers_per_gather": "0",
+    # A snapshot waits while a table that was copied is checked.
+    "idle_in_transaction_session_timeout": "0",
 }
 _DIGITS = 38  # of the engine's widest DECIMAL
 
@@ -58,8 +60,9 @@ _DIGITS = 38  # of the engine's widest DECIMAL
 def connect(url: str, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
     """A connection with one transaction: committed at the end, undone after an error.
 
-    What the address leaves out comes from the environment and files that PostgreSQL's own
-    programs read: PGHOST, PGUSER, PGPASSWORD, PGPASSFILE, PGSERVICE and so on.
+    A transaction that only reads sees the database as it was at its first query, whatever is
+    written meanwhile. What the address leaves out comes from the environment and the files that
+    PostgreSQL's own programs read: PGHOST, PGUSER, PGPASSWORD, PGPASSFILE, PGSERVICE and so on.
 
     Raises:
         InputError: The driver is missing, the server cannot be reached or does not let us in, or
@@ -90,11 +93,29 @@ def connect(url: str, *, read_only: bool = True) -> Iterator[psycopg.Connection[
         # Nothing outlives the transaction, so that a pool of connections may be in between.
         with psycopg.connect(**settings, prepare_threshold=None) as con:
             con.read_only = read_only
+            if read_only:
+                con.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             for name, value in _SESSION.items():
                 con.execute("SELECT set_config(%s, %s, true)", (name, value))
             yield con
     except psycopg.Error as error:
         raise trouble(error, url, settings.get("password")) from None
+
+
+def check_store(uri: str) -> None:
+    """Refuse a PostgreSQL database that does not answer or does not let us in.
+
+    Args:
+        uri: As SQLAlchemy takes it, `postgresql+psycopg://HOST/DATABASE`; any other store, or
+            another driver than psycopg, is let pass. (MLflow would try for two minutes.)
+
+    Raises:
+        InputError: As for `connect`.
+    """
+    scheme, _, place = uri.partition("://")
+    if scheme == "postgresql+psycopg":
+        with connect(f"postgresql://{place}"):
+            pass
 
 
 def trouble(error: psycopg.Error, url: str, password: Any = None) -> InputError:
@@ -105,10 +126,16 @@ def trouble(error: psycopg.Error, url: str, password: Any = None) -> InputError:
     if password:
         line = line.replace(str(password), "***")
     state = error.sqlstate or ""
-    if state == "42501":
+    if "certificate" in line:
+        hint = (
+            "Check sslmode and sslrootcert: the file must hold who signed the server's certificate."
+        )
+    elif state == "42501":
         hint = "Ask for that right, or use a role that has it."
     elif state[:2] in ("08", "28", "57", "3D", ""):
         hint = "Check address, role and password (PGPASSWORD), and that the server is up."
+    elif state[:2] == "40":
+        hint = "Another transaction was in the way; run the command again."
     elif state[:2] == "53":
         hint = "The server is out of room, memory or connections; nothing was changed."
     else:

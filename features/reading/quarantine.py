@@ -1,29 +1,35 @@
 """Keep the rows that were set aside, with their place and the reason."""
 
-import contextlib
-import os
-import tempfile
+from itertools import islice
 from pathlib import Path
 
 import duckdb
 
+from features.aside import written_aside
 from features.errors import InputError
 from features.reading.delimited import FILE, ROW
 from features.reading.values import literal
 from features.schema import quote
 from features.source import RawTable
 
-__all__ = ["write_quarantine"]
+__all__ = ["WIDEST", "write_quarantine"]
+
+WIDEST = 1_000
+"""Columns of a raw row that are kept with it."""
 
 
 def write_quarantine(
     con: duckdb.DuckDBPyConnection, raw: RawTable, typed: str, folder: Path
 ) -> None:
-    """Write the rows set aside, raw columns as text, whole or not at all."""
+    """Write the rows set aside, raw columns as text, whole or not at all.
+
+    Of a very wide table only the first `WIDEST` columns are written; source file and row number
+    lead to the rest.
+    """
     own = {"source_file", "row_number", "reason", "raw_line"}
     columns = "".join(
         f", CAST({quote(c)} AS VARCHAR) AS {quote(c + ' (raw)' if c.lower() in own else c)}"
-        for c in raw.columns
+        for c in islice(raw.columns, WIDEST)
     )
     place = f"{quote(FILE)} AS source_file, {quote(ROW)} AS row_number"
     select = (
@@ -36,20 +42,14 @@ def write_quarantine(
     target = folder / f"{raw.name}.parquet"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        os.close(handle)
-    except OSError as error:
+        with written_aside(target) as aside:
+            con.execute(
+                f"COPY ({select} ORDER BY source_file, row_number) TO {literal(str(aside))} "
+                "(FORMAT parquet, USE_TMP_FILE false)"
+            )
+    except (OSError, duckdb.IOException) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(
-            f"The quarantine folder {folder} cannot be written: {error.strerror or error}.",
-            "Make the folder writable.",
+            f"The quarantine folder {folder} cannot be written: {reason}.",
+            "Make the folder writable, and check that the disk has room.",
         ) from None
-    try:
-        con.execute(
-            f"COPY ({select} ORDER BY source_file, row_number) TO {literal(temporary)} "
-            "(FORMAT parquet)"
-        )
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()

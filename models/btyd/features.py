@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -10,7 +13,7 @@ from ..base import ModelError
 from ..spend import GammaGamma
 from .modified_beta_geo import ModifiedBetaGeoNBD
 
-__all__ = ["BTYD_FEATURES", "VALUE_DAYS", "btyd_features"]
+__all__ = ["BTYD_FEATURES", "MOST", "VALUE_DAYS", "BtydFeatures", "btyd_features"]
 
 BTYD_FEATURES = (
     "p_alive",
@@ -28,6 +31,54 @@ _FEWEST_BUYERS = 10
 
 _DIGITS = 9
 """Significant digits that are kept: sums may differ in the last bits from machine to machine."""
+
+
+MOST = 1_000_000
+"""Customers that the parameters are learned from at most: every k-th of more, in their order."""
+
+
+@dataclass(frozen=True)
+class BtydFeatures:
+    """What was learned from the customers of a shop, to be said of any of them.
+
+    Attributes:
+        purchases: When they buy and leave.
+        spend: What they spend; None where that cannot be learned.
+        reason: Why not.
+    """
+
+    purchases: ModifiedBetaGeoNBD
+    spend: GammaGamma | None
+    reason: str = ""
+
+    @classmethod
+    def learn(cls, rfm: pd.DataFrame) -> Self:
+        """Learn from the customers of an RFM summary, at most about `MOST` of them.
+
+        Raises:
+            ModelError: Impossible rows, or nobody has bought twice.
+        """
+        some = rfm.iloc[:: -(-len(rfm) // MOST)] if len(rfm) > MOST else rfm
+        purchases = ModifiedBetaGeoNBD().fit(some, method="map")
+        return cls(purchases, *_learned_spend(some))
+
+    def of(self, rfm: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+        """Say it of customers; as `btyd_features`, which learns from the very same ones."""
+        alive = self.purchases.probability_alive(rfm)
+        spend = np.full(len(rfm), np.nan) if self.spend is None else self.spend.predict(rfm)
+        weeks = horizon_days / 7.0
+        yearly = self.purchases.expected_purchases(rfm, VALUE_DAYS / 7.0)
+        # Expected purchases are P(alive) times those of a living customer.
+        living = np.divide(yearly, alive, out=np.full_like(yearly, np.nan), where=alive > 0)
+        values = (
+            alive,
+            self.purchases.probability_no_purchase(rfm, weeks),
+            self.purchases.expected_purchases(rfm, weeks),
+            spend,
+            living * spend,
+        )
+        rounded = (_rounded(column) for column in values)
+        return pd.DataFrame(dict(zip(BTYD_FEATURES, rounded, strict=True)), index=rfm.index)
 
 
 def btyd_features(rfm: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
@@ -56,39 +107,24 @@ def btyd_features(rfm: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     Raises:
         ModelError: Impossible rows, or nobody has bought twice.
     """
-    model = ModifiedBetaGeoNBD().fit(rfm, method="map")
-    weeks = horizon_days / 7.0
-    alive = model.probability_alive(rfm)
-    spend, reason = _expected_spend(rfm)
-    yearly = model.expected_purchases(rfm, VALUE_DAYS / 7.0)
-    # Expected purchases are P(alive) times those of a living customer.
-    living = np.divide(yearly, alive, out=np.full_like(yearly, np.nan), where=alive > 0)
-    values = (
-        alive,
-        model.probability_no_purchase(rfm, weeks),
-        model.expected_purchases(rfm, weeks),
-        spend,
-        living * spend,
-    )
-    rounded = (_rounded(column) for column in values)
-    out = pd.DataFrame(dict(zip(BTYD_FEATURES, rounded, strict=True)), index=rfm.index)
-    if reason:
-        out.attrs["without"] = {"aov_gg": reason, "value_if_alive": reason}
+    learned = BtydFeatures.learn(rfm)
+    out = learned.of(rfm, horizon_days)
+    if learned.reason:
+        out.attrs["without"] = {"aov_gg": learned.reason, "value_if_alive": learned.reason}
     return out
 
 
-def _expected_spend(rfm: pd.DataFrame) -> tuple[npt.NDArray[np.float64], str]:
-    """Expected value of each customer's next purchase, or why there is none."""
-    nothing = np.full(len(rfm), np.nan)
+def _learned_spend(rfm: pd.DataFrame) -> tuple[GammaGamma | None, str]:
+    """What customers spend at a purchase, or why it cannot be learned."""
     if "monetary_value" not in rfm.columns:
-        return nothing, "the summary has no column monetary_value"
+        return None, "the summary has no column monetary_value"
     buyers = int((rfm["frequency"] > 0).sum())
     if buyers < _FEWEST_BUYERS:
-        return nothing, f"only {buyers} customers bought twice"
+        return None, f"only {buyers} customers bought twice"
     try:
-        return GammaGamma().fit(rfm, method="map").predict(rfm), ""
+        return GammaGamma().fit(rfm, method="map"), ""
     except ModelError as error:
-        return nothing, error.message
+        return None, error.message
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

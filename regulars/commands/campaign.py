@@ -100,6 +100,7 @@ def actions(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
+    from ..records import recorded
     from ..settings import changed, decision
 
     for path in filter(None, (output, plan_path)):
@@ -116,9 +117,14 @@ def actions(
     day = cutoff.date() if cutoff else None
     scores = score_customers(config, ledger, day, None, language=language, chosen=chosen)
     listed = campaign_list(scores.plan, scores.frame)
-    write_list(listed, output)
-    if plan_path is not None:
-        write_list(scores.plan, plan_path)
+    as_of = scores.frame["as_of"].iloc[0].date()
+    with recorded(
+        config, ledger, as_of, scores.churn, scores.clv, scores.decision, whole=True
+    ) as record:
+        write_list(listed, output)
+        if plan_path is not None:
+            write_list(scores.plan, plan_path)
+        record(scores.frame, scores.plan)
     summary = summarise(scores.plan, chosen)
     if as_json:
         console.show_json({"output": str(output), **summary})

@@ -7,7 +7,7 @@ import click
 
 from .. import console
 from ..options import DATE, FOLDER, config_option, json_option, output_option
-from ..show.data import show_label, show_profile, show_quality
+from ..show.data import show_breaks, show_label, show_profile, show_quality
 
 __all__ = ["check", "snapshot"]
 
@@ -20,8 +20,9 @@ def check(config_path: Path, figures: Path | None, as_json: bool) -> None:
     """Read and validate the tables, profile them, and say whether they suffice for training.
 
     It also looks at the label: how often those called churned come back, and which horizon
-    would suit these customers.
+    would suit these customers; and for breaks: missing days, renamed customers, repeated loads.
     """
+    from features.breaks import find_breaks
     from features.label_report import label_report
     from features.profile import profile
 
@@ -35,6 +36,7 @@ def check(config_path: Path, figures: Path | None, as_json: bool) -> None:
     ledger = open_configured_ledger(config)
     found = profile(ledger, spec.horizon_days, spec.gap_days, spec.eligibility)
     label = label_report(ledger, spec, found.churn)
+    breaks = find_breaks(ledger)
     picture = None if figures is None else write_label_figure(label, figures)
     if as_json:
         quality = ledger.quality
@@ -44,6 +46,7 @@ def check(config_path: Path, figures: Path | None, as_json: bool) -> None:
                 "skipped": quality.skipped,
                 "profile": found.to_dict(),
                 "label": label.to_dict(),
+                "breaks": [one.to_dict() for one in breaks],
                 **({} if picture is None else {"figures": [str(picture)]}),
             }
         )
@@ -51,6 +54,7 @@ def check(config_path: Path, figures: Path | None, as_json: bool) -> None:
     show_quality(ledger.quality, config.quarantine)
     show_profile(found)
     show_label(label)
+    show_breaks(breaks)
     if picture is not None:
         console.say(f"Wrote {picture}.")
 

@@ -57,7 +57,7 @@ def train(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Fit the models, evaluate them out of time, log them to MLflow, and promote if better.
+    """Fit the models, evaluate them out of time, log them to MLflow, and judge them at the gate.
 
     With --table FILE --label COLUMN a churn model is trained on a plain table of customers whose
     label is given, such as contracts with a column that says who left.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,18 +20,24 @@ from ..options import (
     table_options,
 )
 from ..show.scores import (
+    ScoredSummary,
     show_scored,
     show_scored_table,
-    summarise_scored,
     summarise_scored_table,
 )
 from ..show.segments import show_segments, summarise_segmented
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
     from ..config import Config
     from ..tables import TableOptions
 
 __all__ = ["score", "segments"]
+
+_MEMORY = "4GB"  # of the engine, where the configuration does not say
 
 
 @click.command()
@@ -65,11 +72,14 @@ def score(
     The list goes to a file (-o), to a table of a database (--to; docs/databases.md), or to both.
     With --table FILE the customers of a table are scored by the model that was trained on one.
     """
-    from serving.batch import check_output, read_list, write_list
-    from serving.database import check_target, parse_target, write_scores
+    from features.progress import task
+    from serving.batch import check_output, read_list, writing_list
+    from serving.database import check_target, parse_target, writing_scores
+    from serving.parts import folder_of
 
     from ..config import load_config
-    from ..jobs import open_configured_ledger, score_customers
+    from ..jobs import open_configured_ledger, scoring_customers
+    from ..records import recorded
     from ..tables import TableOptions, check_only_with_table, table_config
 
     if output is None and to is None:
@@ -80,19 +90,71 @@ def score(
     if table is not None:
         if cutoff is not None:
             raise click.UsageError("A table holds one moment only: leave out --cutoff.")
-        if output is None or to is not None:
-            raise click.UsageError("A scored table goes to a file: give -o FILE, without --to.")
         options = TableOptions(table, id, decimal, name, language=language)
-        _score_table(table_config(config_path), options, ids, output, as_json)
+        _score_table(table_config(config_path), options, ids, output, to, as_json)
         return
     check_only_with_table(id=id, name=name, decimal=decimal)
     target = None if to is None else parse_target(to)
     if target is not None:
         check_target(target)
     config = load_config(config_path)
-    ledger = open_configured_ledger(config)
+    ledger = open_configured_ledger(config, memory=_MEMORY)
     day = cutoff.date() if cutoff else None
-    scored = score_customers(config, ledger, day, ids, language=language).frame
+    written = {} if output is None else {"output": str(output)}
+    written |= {} if target is None else {"to": target.shown}
+    # Where finished blocks wait until the list stands.
+    work = folder_of(config.base / "scores" if output is None else output)
+    summary = ScoredSummary()
+    with (
+        scoring_customers(config, ledger, day, ids, language=language, work=work) as found,
+        recorded(
+            config,
+            ledger,
+            found.blocks.as_of,
+            found.churn,
+            found.clv,
+            found.decision,
+            whole=found.blocks.whole,
+        ) as record,
+        ExitStack() as outputs,
+        task("Writing", total=found.blocks.customers) as progress,
+    ):
+        takers: list[Callable[[pd.DataFrame], None]] = [summary.add]
+        if output is not None:
+            takers.append(outputs.enter_context(writing_list(output)))
+        if target is not None:
+            takers.append(outputs.enter_context(writing_scores(target)))
+        for scored, plan in found.blocks:
+            for take in takers:
+                take(scored)
+            record(scored, plan)
+            progress.advance(len(scored))
+    if as_json:
+        console.show_json({**written, **summary.said})
+        return
+    show_scored(summary)
+    places = " and ".join(written.values())
+    console.say(f"Wrote {summary.customers:,} customers to {places}.")
+
+
+def _score_table(
+    config: Config,
+    options: TableOptions,
+    ids: list[str] | None,
+    output: Path | None,
+    to: str | None,
+    as_json: bool,
+) -> None:
+    from serving.batch import write_list
+    from serving.database import check_target, parse_target, write_scores
+    from serving.table import TABLE_COLUMNS, TABLE_KEY
+
+    from ..tables import score_customer_table
+
+    target = None if to is None else parse_target(to, TABLE_COLUMNS, TABLE_KEY)
+    if target is not None:
+        check_target(target)
+    scored = score_customer_table(config, options, ids)
     written = {}
     if output is not None:
         write_list(scored, output)
@@ -101,26 +163,10 @@ def score(
         write_scores(scored, target)
         written["to"] = target.shown
     if as_json:
-        console.show_json({**written, **summarise_scored(scored)})
-        return
-    show_scored(scored)
-    console.say(f"Wrote {len(scored):,} customers to {' and '.join(written.values())}.")
-
-
-def _score_table(
-    config: Config, options: TableOptions, ids: list[str] | None, output: Path, as_json: bool
-) -> None:
-    from serving.batch import write_list
-
-    from ..tables import score_customer_table
-
-    scored = score_customer_table(config, options, ids)
-    write_list(scored, output)
-    if as_json:
-        console.show_json({"output": str(output), **summarise_scored_table(scored)})
+        console.show_json({**written, **summarise_scored_table(scored)})
         return
     show_scored_table(scored)
-    console.say(f"Wrote {len(scored):,} customers to {output}.")
+    console.say(f"Wrote {len(scored):,} customers to {' and '.join(written.values())}.")
 
 
 @click.command()

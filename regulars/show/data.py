@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import console
 
 if TYPE_CHECKING:
+    from features.breaks import Break
     from features.label_report import LabelReport
     from features.profile import Profile
     from features.quality import QualityReport
 
-__all__ = ["show_label", "show_profile", "show_quality"]
+__all__ = ["show_breaks", "show_label", "show_profile", "show_quality"]
 
 _CURVE_DAYS = (10, 20, 30, 60, 90, 120, 180, 270, 365)
 """Points of the D-curve on a screen; the JSON has them all."""
@@ -155,6 +157,20 @@ def show_label(report: LabelReport) -> None:
                 for horizon in horizons
             ],
         )
+
+
+def show_breaks(breaks: Sequence[Break]) -> None:
+    """Print what in the ledger the customers did not do, or hardly can have done."""
+    if not breaks:
+        console.say("No breaks: nothing in the ledger that the customers cannot have done.")
+        return
+    console.show_table(
+        "Breaks: what the customers hardly can have done",
+        ["kind", "from", "to", "", "what"],
+        [[b.kind, b.first, b.last, "grave" if b.grave else "", b.words] for b in breaks],
+    )
+    for remedy in dict.fromkeys(one.remedy for one in breaks if one.grave):
+        console.say(remedy)
 
 
 def _mark(day: int, best: int, horizon: int) -> str:

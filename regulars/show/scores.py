@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .. import console
@@ -9,28 +10,64 @@ from .. import console
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["show_scored", "show_scored_table", "summarise_scored", "summarise_scored_table"]
+__all__ = ["ScoredSummary", "show_scored", "show_scored_table", "summarise_scored_table"]
 
 
-def summarise_scored(scored: pd.DataFrame) -> dict[str, Any]:
-    """Counts of a scored list by status and tier, and its totals."""
-    done = scored[scored["status"] == "scored"]
-    return {
-        "customers": len(scored),
-        "status": {str(k): int(v) for k, v in scored["status"].value_counts().items()},
-        "risk_tier": {str(k): int(v) for k, v in done["risk_tier"].value_counts().items()},
-        "value_tier": {str(k): int(v) for k, v in done["value_tier"].value_counts().items()},
-        "expected_churners": float(done["churn_probability"].sum()),
-        "expected_purchases": float(done["expected_purchases"].sum()),
-        "clv": float(done["clv"].sum()),
-        "action": {str(k): int(v) for k, v in done["action"].value_counts().items()},
-        "expected_value": float(done["expected_value"].sum()),
-    }
+class ScoredSummary:
+    """What a scored list comes to, from its blocks.
+
+    Attributes:
+        customers: Length of the list.
+        top: The five customers with most at stake.
+    """
+
+    def __init__(self) -> None:
+        self.customers = 0
+        self.top: pd.DataFrame | None = None
+        self._counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("status", "risk_tier", "value_tier", "action")
+        }
+        self._totals = dict.fromkeys(
+            ("churn_probability", "expected_purchases", "clv", "expected_value"), 0.0
+        )
+
+    def add(self, scored: pd.DataFrame) -> None:
+        """Take a block."""
+        import pandas as pd
+
+        done = scored[scored["status"] == "scored"]
+        self.customers += len(scored)
+        for name, counts in self._counts.items():
+            rows = scored if name == "status" else done
+            counts.update({str(k): int(v) for k, v in rows[name].value_counts().items()})
+        for name in self._totals:
+            self._totals[name] += float(done[name].sum())
+        at_risk = done[done["risk_tier"] != "low"]
+        top = at_risk.assign(at_stake=at_risk["churn_probability"] * at_risk["clv"])
+        both = top if self.top is None else pd.concat([self.top, top])
+        self.top = both.nlargest(5, "at_stake")
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Counts by status, tier and action, and totals."""
+        counts = {name: dict(found.most_common()) for name, found in self._counts.items()}
+        totals = self._totals
+        return {
+            "customers": self.customers,
+            "status": counts["status"],
+            "risk_tier": counts["risk_tier"],
+            "value_tier": counts["value_tier"],
+            "expected_churners": totals["churn_probability"],
+            "expected_purchases": totals["expected_purchases"],
+            "clv": totals["clv"],
+            "action": counts["action"],
+            "expected_value": totals["expected_value"],
+        }
 
 
-def show_scored(scored: pd.DataFrame) -> None:
+def show_scored(scored: ScoredSummary) -> None:
     """Print the list's totals, its tiers, and the most valuable customers at high risk."""
-    summary = summarise_scored(scored)
+    summary, top = scored.said, scored.top
     console.show_table(
         "Scored list",
         ["", ""],
@@ -44,11 +81,7 @@ def show_scored(scored: pd.DataFrame) -> None:
             *[[f"  {action}", f"{count:,}"] for action, count in _kinds(summary["action"])],
         ],
     )
-    at_risk = scored[(scored["status"] == "scored") & (scored["risk_tier"] != "low")]
-    top = at_risk.assign(at_stake=at_risk["churn_probability"] * at_risk["clv"]).nlargest(
-        5, "at_stake"
-    )
-    if len(top):
+    if top is not None and len(top):
         console.show_table(
             "Most at stake",
             ["customer_id", "churn_probability", "clv", "reason"],

@@ -190,7 +190,9 @@ def ranked(
         {"mark": {"type": "text", **at_end}, "encoding": {"text": {"field": "text"}}},
     ]
     if rule is not None:
-        layers.append(_rule(rule, "x"))
+        across = _rule(rule, "x")
+        # Without the rows' own places it goes through all of them.
+        layers.append({**across, "encoding": {**across["encoding"], "y": None}})
     return {
         "data": {"values": list(rows)},
         "encoding": {"y": y, "x": x},

@@ -13,6 +13,7 @@ from features.measures.table import no_rows
 
 if TYPE_CHECKING:
     from features.measures.table import Measure, Missing
+    from serving.monitor import Monitoring
     from serving.registry import RegisteredModel
 
 __all__ = ["LANGUAGES", "Language", "Material", "Options"]
@@ -59,6 +60,7 @@ class Material:
         plan: Of `serving.actions.plan`, row for row as the scored list; None without one.
         summary: What the plan comes to, as `serving.campaign_list.summarise` gives it.
         segments: Of `serving.segments.summarise_segments`; None without such a model.
+        monitoring: Of `serving.monitor.monitor`; None where nothing was watched.
     """
 
     scored: pd.DataFrame
@@ -73,6 +75,7 @@ class Material:
     plan: pd.DataFrame | None = None
     summary: Mapping[str, Any] | None = None
     segments: pd.DataFrame | None = None
+    monitoring: Monitoring | None = None
 
     @property
     def as_of(self) -> dt.date:

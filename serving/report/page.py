@@ -33,6 +33,7 @@ from serving.report.sections.definitions import definitions
 from serving.report.sections.engagement import engagement
 from serving.report.sections.headlines import findings, headlines
 from serving.report.sections.loyalty import loyalty
+from serving.report.sections.monitoring import monitoring
 from serving.report.sections.portfolio import portfolio
 from serving.report.sections.value_risk import value_risk
 from serving.report.sections.voice import voice
@@ -43,7 +44,7 @@ __all__ = ["SECTIONS", "render"]
 
 SECTIONS: tuple[Callable[[Story], Section], ...] = (
     headlines, portfolio, cohorts, value_risk, churn, clv, voice, acquisition, engagement,
-    loyalty, campaigns, actions, data, definitions,
+    loyalty, campaigns, actions, monitoring, data, definitions,
 )  # fmt: skip
 """The sections, in the order of the page."""
 

@@ -125,7 +125,7 @@ CORRUPTIONS = {
     "future format": (edit_card(format_version=99), "format_version is 99"),
     "earlier format": (
         edit_card(format_version=1),
-        "format_version is 1, this program reads 2\n.*the version of regulars that saved it",
+        "format_version is 1, written by .*reads 2\n.*the version of regulars that saved it",
     ),
     "unknown kind": (edit_card(kind="weather"), "unknown model kind 'weather'"),
     "no checksums": (edit_card(files=None), "'files' is not a table"),
@@ -148,6 +148,26 @@ def test_damage_is_named_with_a_remedy(folder, damage, message):
     with pytest.raises(ModelError, match=message) as caught:
         artifact.load(folder)
     assert caught.value.hint
+
+
+KEPT = Path(__file__).parent / "artifacts"
+"""Folders that earlier versions of this program wrote."""
+
+
+def test_a_folder_of_an_earlier_version_predicts_what_it_did(tmp_path):
+    told = json.loads((KEPT / "format_2_predicted.json").read_text())
+    customers, predicted = (pd.DataFrame(**told[key]) for key in ("customers", "predicted"))
+    found = artifact.load(KEPT / "format_2", "churn").predict(customers.astype("float64"))
+    assert list(found) == list(predicted)
+    for name in ("churn_probability", "churn_low", "churn_high"):
+        np.testing.assert_allclose(found[name], predicted[name], rtol=1e-9)
+    assert found["risk_tier"].tolist() == predicted["risk_tier"].tolist()
+
+
+def test_a_folder_of_a_format_that_is_no_longer_read_is_refused_and_its_version_named():
+    refused = r"format_version is 1, written by Regulars 0\.1\.0; this program .* reads 2"
+    with pytest.raises(ModelError, match=refused):
+        artifact.load(KEPT / "format_1")
 
 
 def reseal(folder):

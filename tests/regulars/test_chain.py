@@ -113,6 +113,13 @@ def test_scoring_twice_gives_the_same_bytes(shop, tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_a_damaged_score_ledger_costs_no_list(broken, tmp_path, capsys):
+    (broken / "score_ledger.duckdb").write_bytes(b"no database" * 500)
+    assert run(["score", "-o", str(tmp_path / "scores.csv")]) == 2
+    assert "not recorded in the score ledger" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "scores.csv")) > 400
+
+
 def test_the_campaign_list_agrees_with_the_scored_list(shop, tmp_path, capsys):
     assert run(["score", "-o", str(tmp_path / "scores.parquet")]) == 0
     output, plan = tmp_path / "campaign.csv", tmp_path / "plan.parquet"
@@ -121,6 +128,16 @@ def test_the_campaign_list_agrees_with_the_scored_list(shop, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     listed = pd.read_csv(output, dtype={"customer_id": str})
     scored, planned = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("scores", "plan"))
+    with duckdb.connect(str(shop / "score_ledger.duckdb"), read_only=True) as con:
+        kept = con.execute(
+            "SELECT customer_id, churn_probability, arm FROM scores JOIN lists USING (list_id) "
+            "WHERE as_of = ? ORDER BY ALL",
+            [scored["as_of"].iloc[0].date()],
+        ).df()
+    known = (scored["status"] == "scored").to_numpy(bool)
+    told = scored.loc[known, ["customer_id", "churn_probability"]].assign(arm=planned["arm"])
+    told = told.sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(kept.astype(told.dtypes), told, check_exact=True)
     assert scored["action"].equals(planned["action"])
     assert scored["expected_value"].equals(planned["expected_value"])
     assert said["contacted"] == (listed["arm"] == "treatment").sum() > 0

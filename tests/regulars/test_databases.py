@@ -33,7 +33,7 @@ def test_a_server_that_is_not_there_is_one_message(folder, capsys, command):
         (["--to", "postgresql://shop:hunter2@db/shop"], "does not say which table"),
         (["--to", "mysql://shop:hunter2@db/shop?table=x"], "no database to write to"),
         (["--to", "duckdb:///nowhere/x.duckdb?table=x"], "no folder"),
-        (["--table", "x.csv", "--to", TARGET], "goes to a file"),
+        (["--table", "x.csv", "--to", TARGET.replace("table", "nothing")], "which table"),
         (["--to", TARGET.replace("hunter2", "${NO_SUCH_NAME}")], "NO_SUCH_NAME"),
     ],
 )

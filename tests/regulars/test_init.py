@@ -35,3 +35,15 @@ def test_a_glob_is_kept_and_read_off_its_first_file(tmp_path):
     assert run(["init", "--transactions", "orders/o_*.csv"]) == 0
     assert 'from = "orders/o_*.csv"' in (tmp_path / "regulars.toml").read_text(encoding="utf-8")
     assert run(["check"]) == 0
+
+
+def test_tables_beside_the_orders_are_found(tmp_path, capsys):
+    data = tmp_path / "shop" / "data"
+    data.mkdir(parents=True)
+    (data / "orders.csv").write_text("customer_id,date,amount\n" + ROWS, encoding="utf-8")
+    (data / "surveys.csv").write_text(
+        "customer_id,timestamp,kind,score\nc1,2024-02-01,nps,9\n", encoding="utf-8"
+    )
+    assert run(["init", "shop", "--transactions", "shop/data/orders.csv"]) == 0
+    assert run(["check", "--config", "shop/regulars.toml"]) == 0
+    assert "surveys" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import duckdb
 import mlflow
 import numpy as np
 import pandas as pd
@@ -86,6 +87,17 @@ def test_the_ids_of_a_list_are_answered_in_its_order(folder):
     assert scored["customer_id"].tolist() == ["1007-X", "nobody", "1002-X"]
     assert scored["status"].tolist() == ["scored", "unknown_customer", "scored"]
     assert scored["churn_probability"].isna().tolist() == [False, True, False]
+
+
+def test_a_table_is_scored_into_a_database_once(folder):
+    to = "duckdb:///scored.duckdb?table=crm.contracts"
+    for _ in range(2):
+        assert run(["score", "--table", "telco.csv", "--to", to, "-o", "same.parquet"]) == 0
+    with duckdb.connect(folder / "scored.duckdb", read_only=True) as con:
+        found = con.execute("SELECT * FROM crm.contracts ORDER BY customer_id").df()
+    written = pd.read_parquet(folder / "same.parquet").sort_values("customer_id")
+    assert list(found) == list(written)
+    assert found["churn_probability"].tolist() == written["churn_probability"].tolist()
 
 
 def test_reasons_in_another_language(folder):

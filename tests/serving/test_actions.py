@@ -119,7 +119,9 @@ def test_a_budget_is_kept_and_said(shop: Ledger) -> None:
     assert found["why"].tolist() == ["", "", "over budget"]
     assert found["expected_cost"].sum() <= 4.5
     assert found.attrs["price"] > 0.0
-    assert planned(shop, [0.9, 0.8], [300.0] * 2, list_size=1)["rank"].notna().sum() == 1
+    short = planned(shop, [0.9, 0.8], [300.0] * 2, list_size=1)
+    assert short["rank"].notna().sum() == 1
+    assert short["why"].tolist() == ["", "list is full"]
 
 
 def test_who_was_written_to_lately_is_left_alone(shop: Ledger) -> None:
@@ -149,7 +151,7 @@ def test_an_offer_may_be_for_some_only(shop: Ledger) -> None:
 
 def test_an_offer_for_nobody_says_so(shop: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    monkeypatch.setattr("serving.actions.note", heard.append)
+    monkeypatch.setattr("serving.weighing.note", heard.append)
     offers = (PlannedOffer("x", Offer(), only={"country": ("gb",)}),)
     found = planned(shop, [0.9] * 4, [300.0] * 4, offers=offers)
     assert (found["why"] == "not eligible").all()

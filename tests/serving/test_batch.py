@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InputError
@@ -67,6 +67,7 @@ def test_every_start_of_a_formula_is_disarmed(tmp_path: Path, text: str) -> None
     assert path.read_bytes().decode() == f'"\'{text}"\n"\'{text}"\n'
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)

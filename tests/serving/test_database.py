@@ -96,8 +96,8 @@ def test_nothing_is_changed_when_the_connection_is_lost(postgres, postgres_serve
     write_scores(scores(), target)
     blocks = database._blocks
 
-    def cut(frame):
-        yield from blocks(frame)
+    def cut(*given):
+        yield from blocks(*given)
         with psycopg.connect(postgres_server.admin, autocommit=True) as con:
             con.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

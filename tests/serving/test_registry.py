@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 
 from features.errors import InputError
+from features.reading.addresses import shown_store
 from models.churn import ChurnModel
-from serving import registry
 from serving.registry import load, load_if_any
 
 
@@ -264,8 +264,8 @@ def test_a_damaged_or_foreign_model_is_refused_and_the_file_named(
 
 
 def test_a_password_is_never_shown() -> None:
-    assert registry._shown("postgresql://me:secret@db:5432/x") == "postgresql://me:***@db:5432/x"
-    assert registry._shown("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    assert shown_store("postgresql://me:secret@db:5432/x") == "postgresql://db:5432/x"
+    assert shown_store("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
 
 
 def test_files_behind_a_server_are_fetched_and_removed_again(

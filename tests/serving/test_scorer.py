@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,7 @@ class Uplift:
     """An uplift model that has learned of one kind of campaign."""
 
     label = "regulars-uplift/1"
+    card = MappingProxyType({"kind": "uplift"})
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         tau = np.where(frame["days_since_last"] < 60, 0.2, -0.1)

@@ -17,6 +17,7 @@ from serving.segments import (
     segment_customers,
     summarise_segments,
 )
+from training.champions import reigns
 from training.next_purchase import NextSettings, train_next
 from training.segments import learned_already, train_segments
 from training.tracking import Tracking
@@ -73,6 +74,17 @@ def trained(ledger, tmp_path_factory):
     train_segments(ledger, given=GIVEN, tracking=tracking)
     result = train_next(ledger, NextSettings(horizon_days=60), tracking=tracking)
     return tracking, result, load(SEGMENTS_MODEL, tracking_uri=uri), load(NEXT, tracking_uri=uri)
+
+
+def test_training_again_is_judged_at_the_gate(ledger, trained):
+    tracking, first = trained[:2]
+    again = train_next(ledger, NextSettings(horizon_days=60), tracking=tracking)
+    assert (first.outcome, again.outcome) == ("promoted", "kept")
+    assert "neither newer nor surely better: 1 - NDCG" in again.reason
+    segments = train_segments(ledger, given=GIVEN, tracking=tracking)
+    assert segments.outcome == "promoted"
+    known = [r.version for r in reigns(tracking.client, SEGMENTS_MODEL)]
+    assert known[-1] == segments.version
 
 
 @pytest.fixture(scope="module")

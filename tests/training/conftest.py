@@ -64,6 +64,15 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def registry_store(tmp_path_factory):
+    """A store for registered models without files."""
+    folder = tmp_path_factory.mktemp("registry")
+    tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", "registry")
+    tracking.check()
+    return tracking
+
+
+@pytest.fixture(scope="session")
 def churn_result(ledger, store):
     return train_churn(ledger, CHURN, seed=1, tracking=store[0])
 

@@ -85,5 +85,6 @@ def test_a_store_that_another_process_is_making_is_waited_for(untouched, other):
     untouched.setattr("training.tracking.time.sleep", lambda seconds: None)
     untouched.setattr("mlflow.MlflowClient.get_experiment_by_name", lookup)
     untouched.setattr("mlflow.MlflowClient.create_experiment", lambda self, name, place: "7")
+    untouched.setattr("training.tracking.Tracking._introduce", lambda self: self.experiment_id)
     other.check()
     assert (other.experiment_id, answers) == ("7", [])

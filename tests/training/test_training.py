@@ -1,6 +1,7 @@
 """One whole training of each family through a real MLflow store, seen from all sides."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import mlflow
@@ -18,6 +19,8 @@ from training.churn_panel import ChurnSettings
 from training.churn_recipes import QUICK
 from training.clv import ClvSettings, train_clv
 from training.clv_candidates import RULES
+from training.model_card import shortened
+from training.run import escaped
 from training.tracking import CHALLENGER, CHAMPION, Tracking
 
 pytestmark = pytest.mark.slow
@@ -65,7 +68,13 @@ def test_same_measures_pictures_and_tables_in_every_run(result, runs, store):
         names.append({m for m in run.data.metrics if m.startswith(shared)} - point)
         files.append(_artifacts(store[0].client, run.info.run_id))
     # What only the winner has, and those that were tuned.
-    own = {"promotion.json", "tuning.json", "policy_backtest.json", "policy_backtest.png"}
+    own = {
+        "model_card.md",
+        "promotion.json",
+        "tuning.json",
+        "policy_backtest.json",
+        "policy_backtest.png",
+    }
     files = [found - own for found in files]
     assert all(found == names[0] for found in names)
     assert all(found == files[0] for found in files)
@@ -95,7 +104,15 @@ def test_the_version_says_where_it_comes_from(result, store):
     for tag in ("training_id", "trained_until", "cutoffs", "catalogue_hash", "data_fingerprint"):
         assert version.tags[tag]
     assert version.tags["promotion_rule"]
-    assert "Chosen" in version.description or "Taken" in version.description
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(version.run_id, "model_card.md", folder)
+        card = Path(path).read_text(encoding="utf-8")
+    gate = f"\n\n## The gate\n\n{escaped(result.reason)}."
+    assert version.description == shortened(shortened(card) + gate)
+    assert result.winner in card.splitlines()[0]
+    for heading in ("Intended use", "Limits", "Data", "How it was chosen"):
+        assert f"\n## {heading}\n" in card
+    assert "| clv/rmse" in card or "| churn/brier" in card
 
 
 def test_a_candidate_that_cannot_be_fitted_has_a_run_that_says_why(clv_result, store):
@@ -175,6 +192,8 @@ def test_the_card_holds_what_scoring_needs(clv_result, store):
     assert (extra["horizon_days"], extra["annual_discount_rate"], extra["margin"]) == (90, 0.1, 0.4)
     assert extra["trained_until"] == "2023-08-29"
     assert extra["value_tiers"]
+    assert extra["candidate"] == clv_result.winner
+    assert extra["feature_hashes"]["contract_fee"]
 
 
 def test_the_version_asks_for_what_the_winner_reads(clv_result, store):
@@ -201,9 +220,13 @@ def test_again_gives_the_same_measures_and_keeps_the_champion(
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
     again = train_churn(ledger, churn_settings, seed=1, tracking=tracking)
     pd.testing.assert_frame_equal(again.metrics, churn_result.metrics)
-    assert not again.promoted
-    assert "stays" in again.reason
-    assert "not below" in again.reason
+    assert again.outcome == "kept"
+    assert "version 1 stays champion" in again.reason
+    assert "neither newer nor surely better" in again.reason
+    path = tracking.client.download_artifacts(again.run_ids[again.winner], "promotion.json")
+    table = pd.read_json(path, orient="split").set_index("measure")
+    assert (table.loc["churn/brier", ["difference", "low", "high"]] == 0.0).all()
+    assert set(table["decision"]) == {"kept"}
     assert str(tracking.alias(again.name, CHAMPION).version) == churn_result.version
     assert str(tracking.alias(again.name, CHALLENGER).version) == again.version
     assert parent.info.run_id not in again.run_ids.values()

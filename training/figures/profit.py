@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from models.metrics.inputs import Array
 from training.figures.style import (
     FORECAST,
     FORECAST_LIGHT,
@@ -19,7 +20,6 @@ from training.figures.style import (
     percent_axis,
     styled,
 )
-from training.metrics.inputs import Array
 
 __all__ = ["off_policy", "policy_backtest", "profit_curve", "stress"]
 

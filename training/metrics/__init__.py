@@ -1,37 +1,24 @@
-"""Measures of a forecast against what happened: plain functions of arrays.
+"""Measures that training chooses models by, and those of `models.metrics` that it uses.
 
-`y` is what happened, `p` (or `predicted`) what was forecast, one entry a customer.
-Every measure of ranking treats customers with the same score as one group, in expectation
-over their random order, so no number depends on the order of rows.
+Where to look beside `models.metrics`: `policies` (a campaign against other campaigns), `items` (was
+the next item among those named), `named`, which puts together what a run logs, and `choice` (which
+forecast to take).
 
-A measure that is not defined for its input (one class only, nothing bought by anybody) is
-`nan`: callers leave it out rather than invent a value.
-
-Where to look: `ranking` (who comes first), `probability` (does 70 % mean 70 %), `profit` (what a
-campaign earns), `policies` (against other campaigns), `amount` (how many, how much), `distribution`
-(intervals and draws), `named`, which puts together what a run logs, `bootstrap` (how sure each
-measure is), and `choice` (which forecast to take).
+A measure that is not defined for its input is `nan`: callers leave it out rather than invent a
+value.
 """
 
-from training.metrics.amount import bias, mae, nmae, rmse
-from training.metrics.bootstrap import (
+from models.metrics.amount import bias, mae, nmae, rmse
+from models.metrics.bootstrap import (
     Difference,
     Interval,
     Resampled,
     paired_difference,
     resample,
 )
-from training.metrics.choice import Simplest, simplest_not_worse
-from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
-from training.metrics.named import (
-    churn_metrics,
-    clv_metrics,
-    distribution_metrics,
-    purchase_metrics,
-)
-from training.metrics.policies import campaign_policies, profit_curve, stress
-from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate, reliability_table
-from training.metrics.profit import (
+from models.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
+from models.metrics.probability import brier, ece, log_loss, mean_p_minus_rate, reliability_table
+from models.metrics.profit import (
     CampaignProfit,
     ProfitMaximum,
     campaign_profit,
@@ -39,7 +26,7 @@ from training.metrics.profit import (
     empc,
     mpc,
 )
-from training.metrics.ranking import (
+from models.metrics.ranking import (
     correlation,
     cumulative_gain,
     decile_table,
@@ -50,6 +37,14 @@ from training.metrics.ranking import (
     spearman,
     top_share,
 )
+from training.metrics.choice import Simplest, simplest_not_worse
+from training.metrics.named import (
+    churn_metrics,
+    clv_metrics,
+    distribution_metrics,
+    purchase_metrics,
+)
+from training.metrics.policies import campaign_policies, profit_curve, stress
 
 __all__ = [
     "CampaignProfit",

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics.inputs import Array
+from models.metrics.inputs import Array
 
 __all__ = ["ranked_items"]
 

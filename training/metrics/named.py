@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.decision import Offer
-from training.metrics.amount import bias, mae, nmae, rmse
-from training.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
-from training.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
-from training.metrics.profit import campaign_profit, empc
-from training.metrics.ranking import (
+from models.metrics.amount import bias, mae, nmae, rmse
+from models.metrics.distribution import coverage, crps, held, pit_ks, randomised_pit
+from models.metrics.probability import brier, ece, log_loss, mean_p_minus_rate
+from models.metrics.profit import campaign_profit, empc
+from models.metrics.ranking import (
     correlation,
     lift_at,
     normalised_gini,

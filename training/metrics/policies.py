@@ -21,14 +21,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.decision import Offer, expected_value
-from training.metrics.bootstrap import (
+from models.metrics.bootstrap import (
     customer_draws,
     difference,
     distinct_customers,
     resampled_means,
 )
-from training.metrics.inputs import Array, probabilities
-from training.metrics.profit import customer_profit, values
+from models.metrics.inputs import Array, probabilities
+from models.metrics.profit import customer_profit, values
 
 __all__ = [
     "Listed",

@@ -34,6 +34,7 @@ def parse(text, **options):
         ("round(Price * 1.2, 2)", ("Price",)),
         ("coalesce(Price, 0)", ("Price",)),
         ("CAST(Price AS integer)", ("Price",)),
+        ("CAST(Invoice AS TIMESTAMP) < TIMESTAMP '2010-08-01'", ()),
         ("Country || ' ' || Invoice", ()),
         ("CASE WHEN Invoice LIKE 'C%' THEN -Quantity ELSE Price END", ("Price", "Quantity")),
     ],

@@ -10,6 +10,11 @@ import pandas as pd
 import pytest
 
 from features.measures import COLUMNS, MEASURES
+from serving.advice import Advice
+from serving.drift import Drift
+from serving.findings import Finding
+from serving.look_back import Lookback
+from serving.monitor import Monitoring
 from serving.registry import CHURN, CLV, RegisteredModel
 from serving.report import Material
 
@@ -194,6 +199,51 @@ def evaluation() -> dict[str, dict[str, pd.DataFrame]]:
     }  # fmt: skip
 
 
+def monitoring() -> Monitoring:
+    """Findings of every severity, lists that are over and one that runs, and drift."""
+    found = [
+        Finding("breaks", "2024-06-01", "missing_days", 3.0, limit=40.0, n=40, severity="act",
+                words="Nothing was sold on 3 open days.", remedy="Load them."),
+        Finding("early", "2024-06-01", "early_returns", 0.1, 0.12, 0.16, 0.1, 900, "watch",
+                "Few are back.", "Check the newest rows."),
+        Finding("model", f"{CHURN}/1", "unseen_days", 20.0, limit=62.0, words="It is fresh."),
+    ]  # fmt: skip
+    days = pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01"])
+    rates = {"churn_rate": 0.7, "mean_p": 0.72}
+    cohorts = pd.DataFrame(
+        [
+            {"list_id": i, "as_of": day, "model": f"{CHURN}/1", "kind": "churn", "judged": True,
+             "part": "untouched", "measure": name, "value": rate, "low": rate - 0.03,
+             "high": rate + 0.03, "n": 900}
+            for i, day in enumerate(days)
+            for name, rate in rates.items()
+        ]
+    )  # fmt: skip
+    day = np.arange(1, 31)
+    early = pd.DataFrame(
+        {"list_id": 9, "as_of": pd.Timestamp("2024-06-01"), "model": f"{CHURN}/1",
+         "part": "untouched", "day": day, "observed": day * 0.003, "expected": day * 0.005,
+         "low": day * 0.004, "high": day * 0.006, "n": 900, "windows": 6, "curve": day / 90}
+    )  # fmt: skip
+    groups = ["rhythm", "spend", "browsing"]
+    drift = pd.DataFrame(
+        {"column": ["regularity", "mean_spend", "sessions"], "of": "input",
+         "reason_group": groups, "psi": [0.3, 0.2, 0.05], "psi_year_ago": [0.3, 0.02, np.nan],
+         "psi_training_day": [0.3, 0.1, 0.01], "verdict": ["act", "season", "same"]}
+    )  # fmt: skip
+    return Monitoring(
+        dt.date(2024, 7, 1),
+        tuple(found),
+        (
+            Advice(CHURN, "look_first", None, "Nothing was sold on 3 open days.", "broken"),
+            Advice(CLV, "nothing", dt.date(2024, 7, 20), "It has seen all labels.", "fresh"),
+        ),
+        (),
+        Lookback(cohorts.iloc[:0], cohorts, cohorts.iloc[:0], early),
+        {CHURN: Drift((), drift, pd.DataFrame())},
+    )
+
+
 @pytest.fixture(scope="session")
 def material() -> Material:
     """All of it together."""
@@ -225,4 +275,5 @@ def material() -> Material:
             "expected_cost": 90.0, "why": {"not worth it": 150}, "offers": [],
         },
         segments=segments,
+        monitoring=monitoring(),
     )  # fmt: skip

@@ -75,7 +75,7 @@ def test_it_draws_every_chart_on_every_screen_in_both_languages(
                 marks: chart.querySelectorAll(".role-mark path").length,
                 width: chart.querySelector("svg").getBoundingClientRect().width}))"""
         )
-        assert len(drawn) == 32
+        assert len(drawn) == 35
         assert all(chart["live"] and chart["drawings"] == 1 for chart in drawn)
         assert all(chart["marks"] > 0 and 200 < chart["width"] <= width for chart in drawn)
         assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -130,7 +130,7 @@ def test_without_script_it_can_be_read_and_it_prints(
 ) -> None:
     page = browser.new_page(java_script_enabled=False, color_scheme="dark")
     page.goto(pages["en"])
-    assert page.locator("[data-chart] > svg").count() == 32
+    assert page.locator("[data-chart] > svg").count() == 35
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert 5 < pdf.count(b"/Type /Page\n") < 60

@@ -8,14 +8,21 @@ import itertools
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import html5lib
 import pandas as pd
 import pytest
 
+from features.breaks import KINDS
+from features.catalogue import CATALOGUE
 from features.measures import Missing
 from features.measures.table import no_rows
+from serving import monitor as monitor_module
+from serving.advice import ACTIONS
+from serving.findings import AREAS
+from serving.monitor import Lack
 from serving.registry import CHURN
 from serving.report import Material, Options, render
 from serving.report import page as page_module
@@ -102,7 +109,7 @@ def test_headings_go_down_one_level_at_a_time_and_every_section_has_content(html
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     sections = list(root.iter("section"))
-    assert len(sections) == 14
+    assert len(sections) == 15
     missing = [e for e in root.iter("div") if e.get("class") == "missing"]
     assert [e.findtext("ul/li") for e in missing] == []
     for section in sections:
@@ -113,7 +120,7 @@ def test_every_chart_has_a_finding_a_description_a_drawing_and_its_numbers(html:
     root = tree(html)
     specs = json.loads(next(e.text for e in root.iter("script") if e.get("type")))["charts"]
     figures = list(root.iter("figure"))
-    assert len(figures) == len(specs) == 32
+    assert len(figures) == len(specs) == 35
     for figure in figures:
         plot = next(e for e in figure.iter("div") if e.get("data-chart"))
         assert plot.get("role") == "img"
@@ -228,3 +235,41 @@ def test_a_model_without_a_run_says_so(material: Material) -> None:
     gone = {name: tables for name, tables in material.evaluation.items() if name != CHURN}
     said = text(render(replace(material, evaluation=gone)))
     assert "the run of regulars-churn/1 has no evaluation tables" in said
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_monitoring_is_told_in_both_languages_and_its_absence_in_a_sentence(
+    material: Material, language: str
+) -> None:
+    options = Options(language=language)  # type: ignore[arg-type]
+    said = Words(language)  # type: ignore[arg-type]
+    assert material.monitoring is not None
+    told = text(render(material, options))
+    assert said.t("monitor.do_look_first") in told
+    assert said.t("monitor.drift_moved", n=1, of=3) in told
+    assert said.t("monitor.cohort_title", n=3, of=3) in told
+    # Sentences are in English, so the other language has its own.
+    assert ("Nothing was sold on 3 open days." in told) == (language == "en")
+    nothing = text(render(replace(material, monitoring=None), options))
+    assert said.t("monitor.not_watched") in nothing
+    calm = replace(material.monitoring, findings=material.monitoring.findings[2:], drift={},
+                   lookback=None, lacks=(Lack("none_closed", "x", day=None),))  # fmt: skip
+    assert said.t("monitor.calm", of=1) in text(render(replace(material, monitoring=calm), options))
+
+
+def test_every_code_of_advice_and_lack_has_its_words() -> None:
+    sources = Path(monitor_module.__file__).parent
+    code = (sources / "advice.py").read_text() + (sources / "monitor.py").read_text()
+    lacks = set(re.findall(r"Lack\(\s*\"(\w+)\"", code))
+    assert len(lacks) == 6
+    words = Words("en")
+    assert all(words.has(f"monitor.lacks_{lack}") for lack in lacks)
+    assert all(words.has(f"monitor.do_{action}") for action in ACTIONS)
+    assert all(words.has(f"monitor.area_{area}") for area in AREAS)
+    assert all(words.has(f"monitor.see_{area}") for area in AREAS)
+    assert all(words.has(f"monitor_measure.{kind}") for kind in KINDS)
+    assert all(words.has(f"monitor_group.{row.reason_group}") for row in CATALOGUE)
+    codes = set(re.findall(r'"(no_model|broken|stopped|level|errs|changed|month|fresh)"', code))
+    assert len(codes) == 8
+    assert all(words.has(f"monitor.because_{one}") for one in codes)

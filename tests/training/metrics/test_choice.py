@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 
 from models.decision import Offer
+from models.metrics.profit import customer_profit
 from training import metrics
-from training.metrics.profit import customer_profit
 
 SPREAD = 1.3
 
