@@ -21,7 +21,9 @@ CHURN = ("logistic", "lightgbm_offset")
 def trained(tmp_path_factory) -> Path:
     """A shop on which `init`, `check` and `train` have run."""
     folder = tmp_path_factory.mktemp("shop")
-    simulate(folder / "data", customers=500, days=600, seed=3)
+    simulate(folder / "made", customers=500, days=600, seed=3)
+    (folder / "data").mkdir()
+    (folder / "made" / "orders.csv").rename(folder / "data" / "orders.csv")
     config = ["-c", str(folder / "regulars.toml")]
     assert run(["init", str(folder), "--transactions", str(folder / "data" / "orders.csv")]) == 0
     _ask_for(folder / "regulars.toml", "mbg_nbd", "bg_nbd", "recalibrated")
