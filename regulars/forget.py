@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from features.errors import InputError
 from features.progress import task
 
+from .outputs import source_files
 from .settings import score_ledger
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _where(config: Config, named: Sequence[Path], targets: Sequence[Target]) -> 
     return Where(
         base=config.base,
         quarantine=config.quarantine,
-        source=_source_files(config),
+        source=source_files(config),
         score_ledger=score_ledger(config),
         tracking_uri=config.mlflow.tracking_uri,
         named=tuple(named),
@@ -69,25 +70,6 @@ def _where(config: Config, named: Sequence[Path], targets: Sequence[Target]) -> 
 def _is_column(text: str) -> bool:
     """Whether a mapping is the bare name of a column, and no expression."""
     return not any(mark in text for mark in "()+*/|'")
-
-
-def _source_files(config: Config) -> frozenset[Path]:
-    """The files that the configuration reads; none of a database, or of a source that is gone."""
-    from features.reading.addresses import DUCKDB, expand
-    from features.reading.files import find_files
-    from features.source import find_tables
-
-    try:
-        url = expand(config.source.url)
-        if url.startswith(DUCKDB):
-            return frozenset({config.base / url.removeprefix(DUCKDB)})
-        if "://" in url:
-            return frozenset()
-        wanted = find_tables(config.source, config.tables, config.base)
-        found = [find_files(config.source, name, wanted[name], config.base) for name in wanted]
-    except InputError:
-        return frozenset()
-    return frozenset(path for paths in found for path in paths)
 
 
 def _source(config: Config, ids: Collection[str]) -> Place:

@@ -114,7 +114,13 @@ def champion_history(config: Config, model: str | None) -> dict[str, list[Reign]
 def _move(config: Config, name: str, number: str, way: Way, why: str) -> Promotion:
     from serving.compatibility import check_features
     from serving.registry import load_version, open_registry
-    from training.champions import CHAMPION, by_alias, move_champion, registry_lock
+    from training.champions import (
+        CHAMPION,
+        by_alias,
+        move_champion,
+        predecessor,
+        registry_lock,
+    )
 
     _check_reason(why)
     uri = config.mlflow.tracking_uri
@@ -124,6 +130,11 @@ def _move(config: Config, name: str, number: str, way: Way, why: str) -> Promoti
         before = "" if champion is None else str(champion.version)
         if before == number:
             raise InputError(f"{name} version {number} is the champion already.")
+        if way == "rollback" and predecessor(client, name) != number:
+            raise InputError(
+                f"The champion of {name} was changed meanwhile: it is version {before} now.",
+                f"Look at `regulars promote {name} --history`, and roll back again if need be.",
+            )
         move_champion(client, name, number, way=way, why=why.strip())
     return Promotion(name, number, before, why.strip())
 

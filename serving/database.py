@@ -297,12 +297,20 @@ def _open_duckdb(path: Path) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect(str(path), config={"memory_limit": _MEMORY})
         # It would be drawn into what the command prints.
         con.execute("SET enable_progress_bar = false")
-        return con
+        in_file = con.execute(
+            "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+        ).fetchone()
     except duckdb.Error as error:
         raise InputError(
             f"{path.name} cannot be opened as a DuckDB database: {str(error).splitlines()[0]}",
             "Close the program that uses it, or check that it is a DuckDB file.",
         ) from None
+    if in_file is None or in_file[0] is None:  # the engine opens a CSV file, too, but in memory
+        con.close()
+        raise InputError(
+            f"{path.name} is no DuckDB database.", "Name a DuckDB file, or one that is not there."
+        )
+    return con
 
 
 def _duckdb_columns(con: duckdb.DuckDBPyConnection, target: Target) -> dict[str, str]:

@@ -41,6 +41,7 @@ from models.reference import Reference, read_reference
 from serving.drift_numbers import MIN_CUSTOMERS, Comparison, DriftSettings, Row, judged
 from serving.drift_words import drift_findings
 from serving.findings import Finding
+from serving.inputs import clv_params
 from serving.model_inputs import Snapshots, model_inputs
 
 if TYPE_CHECKING:
@@ -167,10 +168,11 @@ def _scores(
     wanted = set(model.card.get("feature_names", model.card.get("input_columns", ())))
     if not reference.scores or wanted - set(now.columns):
         return []
-    foretold = model.predict(now, **_parameters(model, cutoff))
+    churn = str(model.card["kind"]) == "churn"
+    foretold = model.predict(now, **({} if churn else clv_params(model, cutoff)))
     earlier = None
     if then is not None and before is not None and not wanted - set(then.columns):
-        earlier = model.predict(then, **_parameters(model, before))
+        earlier = model.predict(then, **({} if churn else clv_params(model, before)))
     return [
         comparison.column(
             name,
@@ -181,17 +183,6 @@ def _scores(
         )
         for name, column in reference.scores.items()
     ]
-
-
-def _parameters(model: RegisteredModel, cutoff: dt.date) -> dict[str, float | str]:
-    """The settings that the model was trained and judged with, at a cutoff."""
-    if str(model.card["kind"]) == "churn":
-        return {}
-    names = ("horizon_days", "annual_discount_rate", "margin")
-    found: dict[str, float | str] = {name: float(model.card["extra"][name]) for name in names}
-    if "cutoff" in model.params:
-        found["cutoff"] = cutoff.isoformat()
-    return found
 
 
 def _importance(model: RegisteredModel) -> dict[str, float]:

@@ -17,19 +17,22 @@ import numpy as np
 import pandas as pd
 
 from features.attributes import attributes, number_attributes
+from features.errors import InputError
 from features.slices import Slices
 from features.snapshot import build_snapshot
 from features.subscriptions import subscription_snapshot
 from models.btyd.features import MOST, BtydFeatures
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from features.ledger import Ledger
     from features.settings import FeatureSettings
     from features.snapshot import Snapshot
     from features.window import ObservationWindow
     from serving.registry import RegisteredModel
 
-__all__ = ["AT_ONCE", "CONTRACT_FEE", "VALUE", "Inputs", "Shop", "Taken"]
+__all__ = ["AT_ONCE", "CONTRACT_FEE", "VALUE", "Inputs", "Shop", "Taken", "clv_params"]
 
 AT_ONCE = 100_000
 """Customers that are scored at once, and the largest shop that is looked at as a whole."""
@@ -39,6 +42,27 @@ CONTRACT_FEE = "contract_fee"
 
 VALUE = "value_if_alive"
 """Feature: what a customer spends in a year who stays."""
+
+_CLV_SETTINGS = ("horizon_days", "annual_discount_rate", "margin")
+
+
+def clv_params(model: RegisteredModel, cutoff: dt.date) -> dict[str, float | str]:
+    """The settings that a CLV model was trained and judged with, at this cutoff.
+
+    Raises:
+        InputError: Its card does not say.
+    """
+    settings = model.card.get("extra", {})
+    missing = [name for name in _CLV_SETTINGS if name not in settings]
+    if missing:
+        raise InputError(
+            f"The card of {model.label} does not say its {', '.join(missing)}.",
+            "Run `regulars train` again.",
+        )
+    found: dict[str, float | str] = {name: float(settings[name]) for name in _CLV_SETTINGS}
+    if "cutoff" in model.params:
+        found["cutoff"] = cutoff.isoformat()
+    return found
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import urllib.request
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -88,6 +88,13 @@ class RegisteredModel:
     def label(self) -> str:
         """Name and version as the scored list shows them: `regulars-churn/3`."""
         return f"{self.name}/{self.version}"
+
+    @property
+    def trained_until(self) -> date | None:
+        """The day up to which it has learned, labels included; None where its card is silent."""
+        card = self.card
+        said = card.get("trained_until") or card.get("extra", {}).get("trained_until")
+        return date.fromisoformat(said) if said else None
 
     @property
     def params(self) -> tuple[str, ...]:

@@ -232,8 +232,8 @@ def list_facts(
                 )
                 if name in settings
             },
-            "churn_trained_until": _trained_until(churn),
-            "clv_trained_until": _trained_until(clv),
+            "churn_trained_until": churn.trained_until,
+            "clv_trained_until": clv.trained_until,
             "test_auc": churn.metrics.get("churn/roc_auc"),
             "test_brier": churn.metrics.get("churn/brier"),
             "test_clv_bias": clv.metrics.get("clv/bias"),
@@ -241,11 +241,6 @@ def list_facts(
             "regulars_version": str(churn.card.get("regulars_version", "")),
         },
     )
-
-
-def _trained_until(model: RegisteredModel) -> dt.date | None:
-    said = model.card.get("trained_until") or model.card.get("extra", {}).get("trained_until")
-    return dt.date.fromisoformat(said) if said else None
 
 
 def _terms(decision: Decision | None) -> dict[str, dict[str, Any]]:

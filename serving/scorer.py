@@ -22,7 +22,7 @@ from serving.actions import Decision
 from serving.batch import check_unique
 from serving.blocks import Asked, Blocks, Job
 from serving.compatibility import check_features
-from serving.inputs import AT_ONCE, Inputs
+from serving.inputs import AT_ONCE, Inputs, clv_params
 from serving.parts import opened_parts
 from serving.scored import SCORED_DTYPES, STATUSES
 from serving.stakes import COST
@@ -41,8 +41,6 @@ __all__ = [
     "scoring",
     "together",
 ]
-
-_CLV_SETTINGS = ("horizon_days", "annual_discount_rate", "margin")
 
 
 def default_cutoff(ledger: Ledger) -> dt.date:
@@ -188,7 +186,7 @@ def scoring(
         check_features(model, settings)
     for model in (churn, clv):
         _note_seen(model, as_of)
-    params = _clv_params(clv, as_of)
+    params = clv_params(clv, as_of)
     listed = None if ids is None else _checked_ids(ids)
     job = Job(as_of, churn, clv, params, language, decision, uplift or {}, following)
     window = ObservationWindow(
@@ -227,14 +225,15 @@ def _made_from(
     ledger: Ledger, job: Job, settings: FeatureSettings, ids: Sequence[str] | None, size: int
 ) -> str:
     """What the blocks of a list rest on: none of it may differ where some are used again."""
-    models = (job.churn, job.clv, *job.uplift.values(), job.following)
+    uplift = [job.uplift[offer] for offer in sorted(job.uplift)]
+    models = (job.churn, job.clv, *uplift, job.following)
     said = (
         version("regulars"),
         ledger.fingerprint,
         ledger.purchase_unit,
         job.as_of,
         [(m.label, m.model_id, m.run_id, sorted(m.card.items(), key=str)) for m in models if m],
-        sorted(job.uplift),
+        sorted((offer, m.label, m.model_id) for offer, m in job.uplift.items()),
         sorted(job.params.items()),
         job.language,
         job.decision,
@@ -287,24 +286,9 @@ def _check_kind(model: RegisteredModel, kind: str) -> None:
 
 def _note_seen(model: RegisteredModel, cutoff: dt.date) -> None:
     """Say so when the model was trained on what happened after the cutoff."""
-    until = model.card.get("trained_until") or model.card.get("extra", {}).get("trained_until")
-    if until and dt.date.fromisoformat(until) > cutoff:
+    until = model.trained_until
+    if until is not None and until > cutoff:
         note(
             f"{model.label} has learned from what happened up to {until}, after the cutoff "
             f"{cutoff}: do not judge it by these scores."
         )
-
-
-def _clv_params(model: RegisteredModel, cutoff: dt.date) -> dict[str, float | str]:
-    """Return the settings that the model was trained and judged with, at this cutoff."""
-    settings = model.card.get("extra", {})
-    missing = [name for name in _CLV_SETTINGS if name not in settings]
-    if missing:
-        raise InputError(
-            f"The card of {model.label} does not say its {', '.join(missing)}.",
-            "Run `regulars train` again.",
-        )
-    found: dict[str, float | str] = {name: float(settings[name]) for name in _CLV_SETTINGS}
-    if "cutoff" in model.params:
-        found["cutoff"] = cutoff.isoformat()
-    return found

@@ -12,7 +12,7 @@ from serving.registry import load_if_any, newest_version
 if TYPE_CHECKING:
     from serving.registry import RegisteredModel
 
-__all__ = ["LATE_DAYS", "MONTH_DAYS", "OVERDUE_DAYS", "Standing", "standing", "trained_until"]
+__all__ = ["LATE_DAYS", "MONTH_DAYS", "OVERDUE_DAYS", "Standing", "standing"]
 
 MONTH_DAYS = 31
 """Days of labels that a model has not seen after which training again learns something: churn is
@@ -96,15 +96,9 @@ def standing(name: str, cutoff: dt.date, tracking_uri: str) -> Standing | None:
     model = load_if_any(name, tracking_uri=tracking_uri)
     if model is None:
         return None
-    until = trained_until(model)
+    until = model.trained_until
     days = None if until is None else max((cutoff - until).days, 0)
     version, tags = newest_version(name, tracking_uri)
     if int(version) <= int(model.version):
         return Standing(model, days)
     return Standing(model, days, version, tags.get("gate", ""), tags.get("reason", ""))
-
-
-def trained_until(model: RegisteredModel) -> dt.date | None:
-    """The day up to which it has learned; None where its card does not say."""
-    said = model.card.get("trained_until") or model.card.get("extra", {}).get("trained_until")
-    return dt.date.fromisoformat(said) if said else None

@@ -163,7 +163,7 @@ def train_clv(
                 name, family="clv", training_id=training_id, tags=tags, params={**params, **made_of}
             ) as run:
                 run_ids[name] = run.run_id
-                sure = interval_table(found, fitting)
+                sure = interval_table(found, forecasts[BASELINE], fitting)
                 if name == winner:
                     card = clv_card(name, choice, measured, sure, settings, fitting, ledger, dates)
                     registered = _register(
@@ -306,6 +306,7 @@ def _register(
             "trained_until": tags["trained_until"],
             "cutoffs": dict(dates),
             "candidate": tags["winner"],
+            "recipe": settings.recipe(),
             **feature_facts(),
         },
         tags={

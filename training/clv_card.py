@@ -4,24 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from features.ledger import Ledger
-from models.metrics.amount import bias, rmse
-from models.metrics.ranking import normalised_gini
+from models.metrics.bootstrap import Interval
 from training.clv_candidates import Forecast, Measured
 from training.clv_choice import BASELINE
+from training.clv_contest import Expected, resample_value
 from training.clv_fitting import ClvSettings, Fitting
-from training.metrics import Interval
 from training.model_card import bullets, data_section, interval_text, model_card, table
 from training.run import escaped
 
-__all__ = ["amount_intervals", "clv_card", "interval_table"]
+__all__ = ["clv_card", "interval_table"]
 
-_REPLICATES, _MANY = 200, 20_000
 _YEAR, _WEEK = 365, 7
-_MEASURES = {"rmse": rmse, "bias": bias, "gini": normalised_gini}
+_RESAMPLED = tuple(
+    f"{what}/{name}" for what in ("purchases", "clv") for name in ("rmse", "bias", "gini")
+)
 _SHOWN = {
     "purchases/rmse": "error of expected purchases",
     "purchases/bias": "expected minus made, to made",
@@ -34,44 +33,29 @@ _SHOWN = {
 }
 
 
-def amount_intervals(
-    y: npt.ArrayLike, predicted: npt.ArrayLike, prefix: str, *, seed: int = 0
-) -> dict[str, Interval]:
-    """95 % intervals of RMSE, relative bias and normalised Gini, customers resampled.
+def interval_table(found: Forecast, naive: Forecast, fitting: Fitting) -> pd.DataFrame:
+    """Measures of a forecast in the holdout with the ends of their 95 % intervals, one row each.
 
     Args:
-        y: What came, one entry a customer.
-        predicted: What was expected.
-        prefix: `purchases` or `clv`.
-        seed: Of the resampling.
-
-    Returns:
-        `<prefix>/rmse`, `/bias` and `/gini`: the value and the quantiles of 200 replicates, of 50
-        where there are more than 20,000 customers.
+        found: What the candidate expects.
+        naive: What the past rate does.
+        fitting: The history before the holdout.
     """
-    actual, expected = np.asarray(y, np.float64), np.asarray(predicted, np.float64)
-    rng = np.random.default_rng(seed)
-    replicates = _REPLICATES if len(actual) <= _MANY else _REPLICATES // 4
-    draws = np.empty((replicates, len(_MEASURES)))
-    for row in draws:
-        drawn = rng.integers(0, len(actual), len(actual))
-        row[:] = [measure(actual[drawn], expected[drawn]) for measure in _MEASURES.values()]
-    found = {}
-    for (name, measure), column in zip(_MEASURES.items(), draws.T, strict=True):
-        defined = column[np.isfinite(column)]
-        low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
-        found[f"{prefix}/{name}"] = Interval(measure(actual, expected), float(low), float(high))
-    return found
-
-
-def interval_table(found: Forecast, fitting: Fitting) -> pd.DataFrame:
-    """Measures of a forecast in the holdout with the ends of their 95 % intervals, one row each."""
-    labels, seed = fitting.history.labels, fitting.shop.seed
-    intervals = {
-        **amount_intervals(labels["future_purchases"], found.purchases, "purchases", seed=seed),
-        **amount_intervals(labels["future_spend"], found.spend, "clv", seed=seed),
-    }
-    return pd.DataFrame([{"measure": key, **each._asdict()} for key, each in intervals.items()])
+    labels = fitting.history.labels
+    nothing = np.full(len(labels), np.nan)
+    each = (
+        *(labels["future_purchases"], labels["future_spend"], found.purchases, found.spend),
+        *(naive.purchases, naive.spend),
+    )
+    came, spent, purchases, spend, *past = (np.asarray(x, dtype=np.float64) for x in each)
+    expected = Expected(purchases, spend, nothing, nothing)
+    resampled = resample_value(came, spent, expected, *past, seed=fitting.shop.seed)
+    rows = [
+        {"measure": key, **resampled.interval(key)._asdict()}
+        for key in _RESAMPLED
+        if key in resampled.sample
+    ]
+    return pd.DataFrame(rows, columns=["measure", *Interval._fields])
 
 
 def clv_card(

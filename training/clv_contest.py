@@ -14,16 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.attributes import attribute_names, attributes
+from features.errors import InputError
 from models.base import ModelError
 from models.metrics.bootstrap import Resampled, customer_draws
-from training.clv_candidates import Forecast, candidates, forecast
+from training.clv_candidates import STACK, Forecast, candidates, forecast
 from training.clv_choice import BASELINE
-from training.clv_fitting import ClvSettings, Fitting
+from training.clv_fitting import ClvSettings, Fitting, Fittings
 from training.dataset import Holdout
 from training.gate import Yardstick
 from training.promote import Champion, Contest
 
-__all__ = ["YARDSTICKS", "Expected", "clv_contest", "resample_value"]
+__all__ = ["YARDSTICKS", "Expected", "clv_contest", "recipe_of", "resample_value"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,7 +91,7 @@ def clv_contest(
     def ordered(values: "pd.Series[float]") -> Floats:
         return np.asarray(values, dtype=np.float64)[order]
 
-    def expected(found: Forecast) -> Expected:
+    def expected(found: Forecast, inputs: pd.DataFrame) -> Expected:
         nothing = np.full(len(some), np.nan)
         low = high = nothing
         if found.model is not None:
@@ -101,11 +103,11 @@ def clv_contest(
             high = np.asarray(said["clv_high"], dtype=np.float64)
         return Expected(ordered(found.purchases), ordered(found.spend), low, high)
 
-    def measured(found: Forecast) -> Resampled:
+    def measured(found: Forecast, inputs: pd.DataFrame = inputs) -> Resampled:
         return resample_value(
             ordered(labels["future_purchases"]),
             ordered(labels["future_spend"]),
-            expected(found),
+            expected(found, inputs),
             ordered(naive.purchases),
             ordered(naive.spend),
             every=-(-len(order) // _LOOKED_AT),
@@ -113,23 +115,53 @@ def clv_contest(
         )
 
     def as_it_is(champion: Champion) -> Resampled:
+        its = _with_columns(fitting, inputs, champion)
         said = champion.model.predict(
-            inputs, days, annual_discount_rate=0.0, intervals=False, **fitting.options
+            its, days, annual_discount_rate=0.0, intervals=False, **fitting.options
         )
-        return measured(
-            Forecast(said["expected_purchases"], said["expected_spend"], champion.model)
-        )
+        found = Forecast(said["expected_purchases"], said["expected_spend"], champion.model)
+        return measured(found, its)
 
     def again(champion: Champion) -> Resampled:
-        extra = champion.card.get("extra", {})
-        name = str(extra.get("candidate", champion.tags.get("winner", "")))
-        known = candidates(replace(settings, candidates=()), every=True)
-        if name not in known:
-            raise ModelError(f"the candidate {name or 'that it is'} is not known any more")
-        return measured(forecasts[name] if name in forecasts else forecast(name, fitting))
+        name, its = recipe_of(champion, settings)
+        if its.recipe() == settings.recipe():
+            return measured(forecasts[name] if name in forecasts else forecast(name, fitting))
+        try:
+            shop = Fittings(fitting.shop.snapshots.ledger, its, seed=fitting.shop.seed)
+            then = shop.at(fitting.history.window, fitting.method)
+            return measured(forecast(name, then), then.history.inputs)
+        except InputError as error:
+            raise ModelError(error.message) from error
 
     asked = {key: value for key, value in asdict(settings).items() if key != "candidates"}
     return Contest(test, YARDSTICKS, measured(forecasts[winner]), as_it_is, again, asked=asked)
+
+
+def recipe_of(champion: Champion, settings: ClvSettings) -> tuple[str, ClvSettings]:
+    """What a champion is made of, by its card: the candidate, and the settings to fit it with.
+
+    Args:
+        champion: The version in use.
+        settings: How value is counted today.
+
+    Raises:
+        ModelError: The card does not say, or says something that this version does not know.
+    """
+    extra = champion.card.get("extra", {})
+    its = settings.with_recipe(extra.get("recipe"))
+    name = str(extra.get("candidate", champion.tags.get("winner", "")))
+    if name not in candidates(replace(its, candidates=()), every=True):
+        raise ModelError(f"the candidate {name or 'that it is'} is not known any more")
+    # Which others were tried makes no difference but to a stack of them.
+    return name, its if name == STACK else replace(its, candidates=settings.candidates)
+
+
+def _with_columns(fitting: Fitting, inputs: pd.DataFrame, champion: Champion) -> pd.DataFrame:
+    """The inputs with the attributes that a champion reads and today's settings do not name."""
+    ledger = fitting.shop.snapshots.ledger
+    wanted = set(champion.card.get("input_columns", ())) - set(inputs.columns)
+    more = sorted(wanted & set(attribute_names(ledger)))
+    return inputs.join(attributes(ledger, fitting.history.window, more)) if more else inputs
 
 
 def resample_value(
@@ -156,8 +188,8 @@ def resample_value(
         seed: Of the draws.
 
     Returns:
-        `clv/loss`, `clv/level`, `purchases/level`, `clv/rmse`, `clv/gini` and, where there are
-        intervals, `clv/shortfall_90`.
+        `clv/loss`; RMSE, bias, level and Gini of `purchases` and of `clv`; and, where there are
+        intervals, `clv/shortfall_90`. What is not defined is left out.
     """
     n = len(spend)
     if replicates is None:
@@ -176,7 +208,8 @@ def resample_value(
         loss = []
         for what, amount in parts.items():
             rmse, naive, bias, gini = amount.measures(weight)
-            found |= {f"{what}/rmse": rmse, f"{what}/level": abs(bias), f"{what}/gini": gini}
+            found |= {f"{what}/rmse": rmse, f"{what}/bias": bias, f"{what}/gini": gini}
+            found[f"{what}/level"] = abs(bias)
             loss += [rmse / naive if naive > 0 else np.nan, abs(bias), 1.0 - gini]
         found["clv/loss"] = float(np.mean(loss))
         if held is not None:

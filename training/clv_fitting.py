@@ -6,8 +6,9 @@ A part that several candidates share, such as the spend model, is fitted once.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,8 @@ from training.clv_history import History, Snapshots
 __all__ = ["ClvSettings", "Fitting", "Fittings", "Purchases", "Spend"]
 
 _QUICK = "laplace"  # how models of earlier cutoffs are fitted
+# Fields of `ClvSettings`; the candidates are the members of a stack.
+_RECIPE = ("covariates", "segment", "holidays", "priors", "candidates")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,37 @@ class ClvSettings:
         """All columns of attributes that are asked for."""
         named = [name for group in self.covariates.values() for name in group]
         return tuple(dict.fromkeys([*named, *([self.segment] if self.segment else [])]))
+
+    def recipe(self) -> dict[str, Any]:
+        """What shapes a fit, as plain JSON for the card of a model."""
+        found: dict[str, Any] = json.loads(
+            json.dumps({name: getattr(self, name) for name in _RECIPE}, default=dict)
+        )
+        return found
+
+    def with_recipe(self, said: Any) -> ClvSettings:
+        """The same question, asked of models of another `recipe`.
+
+        Raises:
+            ModelError: It is no recipe.
+        """
+        try:
+            return replace(
+                self,
+                covariates={str(k): tuple(map(str, v)) for k, v in said["covariates"].items()},
+                segment=said["segment"],
+                holidays=said["holidays"],
+                priors={
+                    str(model): {str(k): (float(a), float(b)) for k, (a, b) in each.items()}
+                    for model, each in said["priors"].items()
+                },
+                candidates=tuple(map(str, said["candidates"])),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                "its card does not say with which covariates, segment, holidays and priors it was "
+                f"fitted ({type(error).__name__}: {error})"
+            ) from error
 
 
 @dataclass(frozen=True)

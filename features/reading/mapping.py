@@ -181,7 +181,7 @@ def parse_expression(
 def _checked(
     text: str, shown: str, columns: Mapping[str, bool], where: str, *, numeric: bool
 ) -> Expression:
-    tree = _parse(text, shown, where)
+    tree = _parse(text, shown, columns, where)
     _check_nodes(tree, shown, where)
     for column in list(tree.find_all(exp.Column)):
         _resolve(column, columns, shown, where)
@@ -204,7 +204,7 @@ def _checked(
     return Expression(text, sql, names, tuple(sorted(numbers)), is_column=False)
 
 
-def _parse(text: str, shown: str, where: str) -> exp.Expression:
+def _parse(text: str, shown: str, columns: Mapping[str, bool], where: str) -> exp.Expression:
     hint = (
         "Write a column name or one scalar expression over the columns of a row, such as "
         '"Quantity * Price".'
@@ -218,6 +218,11 @@ def _parse(text: str, shown: str, where: str) -> exp.Expression:
         raise SchemaError(f"The {where} holds {found}: {shown!r}.", hint)
     tree = trees[0]
     if isinstance(tree, exp.Alias):
+        if all(word.isidentifier() and word.lower() != "as" for word in text.split()):
+            raise SchemaError(
+                f"The {where} names {text!r}, which is no column.",
+                nearest(text, columns) or f"Columns found: {', '.join(columns)}.",
+            )
         raise SchemaError(f"The {where} names its result: {shown!r}.", "Leave out AS.")
     assert isinstance(tree, exp.Expression)
     return tree

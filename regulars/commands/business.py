@@ -48,9 +48,11 @@ def measures(
     from ..config import load_config
     from ..jobs import open_configured_ledger
     from ..measures import measure_business
+    from ..outputs import check_not_source
 
     check_output(output)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config)
     found = measure_business(config, ledger, by=by, segments=segments, models=not no_models)
     write_list(found.frame, output)
@@ -93,10 +95,12 @@ def report(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
+    from ..outputs import check_not_source
     from ..report import render_report
 
     check_output(output, text=True)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config)
     day = cutoff.date() if cutoff else None
     scores = score_customers(config, ledger, day, None, language=language)

@@ -100,12 +100,14 @@ def actions(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
+    from ..outputs import check_not_source
     from ..records import recorded
     from ..settings import changed, decision
 
     for path in filter(None, (output, plan_path)):
         check_output(path)
     config = load_config(config_path)
+    check_not_source(config, output, plan_path)
     chosen = changed(
         decision(config),
         offers=offers,

@@ -72,9 +72,11 @@ def snapshot(config_path: Path, cutoff: dt.datetime, output: Path) -> None:
 
     from ..config import load_config
     from ..jobs import open_configured_ledger
+    from ..outputs import check_not_source
 
     check_output(output)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config)
     window = ObservationWindow(
         ledger.first_day, cutoff.date(), config.churn.gap_days, config.churn.horizon_days

@@ -109,9 +109,11 @@ def backtest(
     from ..config import load_config
     from ..figures import write_figures
     from ..jobs import backtest_models, open_configured_ledger
+    from ..outputs import check_not_source
 
     check_output(output)
     config = load_config(config_path)
+    check_not_source(config, output)
     result = backtest_models(config, open_configured_ledger(config), seed=seed)
     write_list(result.table, output)
     folder = figures or output.parent / f"{output.name.split('.')[0]}_figures"

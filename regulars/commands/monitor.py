@@ -34,10 +34,12 @@ def monitor(
     from ..config import load_config
     from ..jobs import open_configured_ledger
     from ..monitor import watch_business
+    from ..outputs import check_not_source
 
     if output is not None:
         check_output(output)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config)
     # Whoever asks about a day in the past knows that it is not today.
     today = None if cutoff else dt.datetime.now(ZoneInfo(config.source.timezone)).date()

@@ -79,6 +79,7 @@ def score(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, scoring_customers
+    from ..outputs import check_not_source
     from ..records import recorded
     from ..tables import TableOptions, check_only_with_table, table_config
 
@@ -98,6 +99,7 @@ def score(
     if target is not None:
         check_target(target)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config, memory=_MEMORY)
     day = cutoff.date() if cutoff else None
     written = {} if output is None else {"output": str(output)}
@@ -187,10 +189,12 @@ def segments(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
+    from ..outputs import check_not_source
     from ..segments import segment_scores
 
     check_output(output)
     config = load_config(config_path)
+    check_not_source(config, output)
     ledger = open_configured_ledger(config)
     scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
     found = segment_scores(config, ledger, scores, language=language)

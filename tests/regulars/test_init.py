@@ -47,3 +47,15 @@ def test_tables_beside_the_orders_are_found(tmp_path, capsys):
     assert run(["init", "shop", "--transactions", "shop/data/orders.csv"]) == 0
     assert run(["check", "--config", "shop/regulars.toml"]) == 0
     assert "surveys" in capsys.readouterr().out
+
+
+def test_no_command_writes_over_what_it_reads(tmp_path, capsys):
+    orders = tmp_path / "orders.csv"
+    orders.write_text("customer_id,date,amount\n" + ROWS, encoding="utf-8")
+    assert run(["init", "--transactions", "orders.csv"]) == 0
+    before = orders.read_bytes()
+    for command in ("score", "measures", "segments", "actions", "backtest", "monitor"):
+        capsys.readouterr()
+        assert run([command, "-o", "orders.csv"]) == 2
+        assert "orders.csv is read by the configuration" in capsys.readouterr().err
+    assert orders.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from features.errors import InputError
 from features.ledger import Ledger
 from features.locking import hold
+from features.settings import FeatureSettings
 from models.decision import Offer
 from serving.actions import Decision, PlannedOffer
 from serving.batch import write_list, writing_list
@@ -19,7 +21,7 @@ from serving.blocks import Job
 from serving.inputs import Taken
 from serving.parts import folder_of
 from serving.registry import RegisteredModel
-from serving.scorer import score_and_plan, scoring, together
+from serving.scorer import _made_from, score_and_plan, scoring, together
 
 Models = tuple[RegisteredModel, RegisteredModel]
 
@@ -101,6 +103,20 @@ def test_parts_of_another_list_are_not_used(
         after = {path: path.stat().st_mtime_ns for path in work.glob("part-*")}
     for path, changed in before.items():
         assert after[path] > changed
+
+
+def test_offers_that_change_their_models_make_another_list(
+    ledger: Ledger, registered: Models
+) -> None:
+    churn, clv = registered
+    one, other = replace(churn, version="8"), replace(churn, version="9")
+
+    def key(**uplift: RegisteredModel) -> str:
+        job = Job(dt.date(2024, 6, 1), churn, clv, {}, "en", None, uplift, None)
+        return _made_from(ledger, job, FeatureSettings(), None, 100)
+
+    assert key(call=one, mail=other) == key(mail=other, call=one)
+    assert key(call=one, mail=other) != key(call=other, mail=one)
 
 
 def test_two_runs_at_one_list(ledger: Ledger, registered: Models, tmp_path: Path) -> None:

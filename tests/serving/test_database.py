@@ -190,3 +190,12 @@ def test_what_is_no_target_is_refused_without_showing_secrets(text):
         parse_target(text)
     assert "hunter2" not in str(problem.value)
     assert "hunter2" not in repr(parse_target("postgresql://ann:hunter2@db/shop?table=x"))
+
+
+def test_a_file_that_is_no_database_is_refused_and_stays(tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("customer_id\na\n", encoding="utf-8")
+    target = parse_target(f"duckdb:///{listed}?table=scores")
+    with pytest.raises(InputError, match=r"list\.csv (is no DuckDB database|cannot be opened)"):
+        check_target(target)
+    assert listed.read_text(encoding="utf-8") == "customer_id\na\n"

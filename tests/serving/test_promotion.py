@@ -14,6 +14,7 @@ from regulars.cli import run
 from serving import compatibility
 from serving.compatibility import check_features
 from serving.registry import load, load_version
+from training.champions import move_champion
 from training.tracking import Tracking
 
 NAME = "shop-churn"
@@ -100,6 +101,21 @@ def test_what_makes_no_sense_is_refused(promote, client, arguments, words):
     code, out, err = promote(*arguments)
     assert (code, out, words in err) == (2, "", True), err
     assert "champion" not in client.get_registered_model(NAME).aliases
+
+
+def test_nothing_is_rolled_back_where_the_champion_was_changed_meanwhile(
+    promote, client, monkeypatch
+):
+    for version in ("1", "2"):
+        assert promote(NAME, "--to", "champion", version, "--why", "x")[0] == 0
+
+    def train(*_):
+        move_champion(client, NAME, "3", way="gate", why="better")
+
+    monkeypatch.setattr("serving.compatibility.check_features", train)
+    code, _, err = promote(NAME, "--rollback", "--why", "complaints")
+    assert (code, "changed meanwhile: it is version 3 now" in err) == (2, True)
+    assert str(client.get_model_version_by_alias(NAME, "champion").version) == "3"
 
 
 def test_the_champion_is_not_promoted_twice(promote):

@@ -1,9 +1,14 @@
 """Tests of training.model_card and of the cards that trainings write with it."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
+import pandas as pd
 
 from models.metrics.bootstrap import Interval
-from training.clv_card import amount_intervals
+from training.clv_candidates import Forecast
+from training.clv_card import interval_table
 from training.model_card import LIMIT, interval_text, model_card, shortened, table
 
 
@@ -39,20 +44,40 @@ def test_an_unknown_interval_is_a_dash() -> None:
     assert interval_text(Interval(1.0, np.nan, np.nan)) == "-"
 
 
+def intervals(came: np.ndarray, said: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    labels = pd.DataFrame({"future_purchases": came, "future_spend": 10 * came})
+    shop, history = SimpleNamespace(seed=seed), SimpleNamespace(labels=labels)
+    past = Forecast(pd.Series(came * 0 + 1), pd.Series(came * 0 + 10), None)
+    fitting = cast(Any, SimpleNamespace(history=history, shop=shop))
+    return interval_table(Forecast(pd.Series(said), pd.Series(10 * said), None), past, fitting)
+
+
 def test_intervals_hold_the_value_and_shrink_with_customers() -> None:
     rng = np.random.default_rng(0)
     rates = rng.gamma(1.0, 2.0, 4000)
     bought = rng.poisson(rates).astype(float)
     widths = []
     for n in (200, 4000):
-        found = amount_intervals(bought[:n], rates[:n], "purchases")
-        assert set(found) == {"purchases/rmse", "purchases/bias", "purchases/gini"}
-        assert all(each.low <= each.value <= each.high for each in found.values())
-        widths.append(found["purchases/bias"].high - found["purchases/bias"].low)
-        assert abs(found["purchases/bias"].value) < 0.25
+        found = intervals(bought[:n], rates[:n])
+        assert list(found.columns) == ["measure", "value", "low", "high"]
+        assert (found["low"] <= found["value"]).all()
+        assert (found["value"] <= found["high"]).all()
+        found = found.set_index("measure")
+        assert list(found.index) == [
+            f"{what}/{name}" for what in ("purchases", "clv") for name in ("rmse", "bias", "gini")
+        ]
+        said = found.loc["purchases/bias"]
+        assert said["value"] == (rates[:n].sum() / bought[:n].sum() - 1.0)
+        assert abs(said["value"]) < 0.25
+        widths.append(said["high"] - said["low"])
     assert widths[0] > 2 * widths[1]  # with the square root of 20
 
 
 def test_intervals_are_those_of_the_seed() -> None:
-    y, p = [0.0, 1.0, 5.0, 0.0], [0.5, 1.0, 2.0, 0.1]
-    assert amount_intervals(y, p, "clv", seed=3) == amount_intervals(y, p, "clv", seed=3)
+    came, said = np.array([0.0, 1.0, 5.0, 0.0]), np.array([0.5, 1.0, 2.0, 0.1])
+    pd.testing.assert_frame_equal(intervals(came, said, 3), intervals(came, said, 3))
+
+
+def test_what_cannot_be_measured_has_no_interval() -> None:
+    nothing = np.zeros(4)
+    assert "purchases/bias" not in set(intervals(nothing, np.ones(4))["measure"])

@@ -43,6 +43,11 @@ def test_columns_used_as_numbers(text, numbers):
     assert parse(text).numbers == numbers
 
 
+def test_a_column_with_a_blank_in_its_name_that_is_missing_is_said_so():
+    with pytest.raises(SchemaError, match=r"names 'Kunden Nr', which is no column"):
+        parse("Kunden Nr")
+
+
 def test_a_numeric_result_makes_the_values_of_every_branch_numbers():
     parsed = parse("CASE WHEN Country = 'UK' THEN Price ELSE Quantity END", numeric=True)
     assert parsed.numbers == ("Price", "Quantity")
