@@ -54,7 +54,7 @@ def hold(path: Path, what: str, *, seconds: float = 3600.0) -> Iterator[None]:
     ...                 pass
     ...         except InputError as error:
     ...             print(error.message)
-    Another process uses the example, and has not let go of it in 0 seconds.
+    Another process uses the example.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -68,9 +68,9 @@ def hold(path: Path, what: str, *, seconds: float = 3600.0) -> Iterator[None]:
         while not _taken(handle):
             waited = time.monotonic() - start
             if waited >= seconds:
+                held = f", and has not let go of it in {seconds:,.0f} seconds" if seconds else ""
                 raise InputError(
-                    f"Another process uses {what}, and has not let go of it in "
-                    f"{seconds:,.0f} seconds.",
+                    f"Another process uses {what}{held}.",
                     f"Wait until it has finished, or end it. The lock is {path}.",
                 )
             if waited >= _SILENT and not said:

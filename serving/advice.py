@@ -99,7 +99,7 @@ def advise(case: Case, cutoff: dt.date, data: Sequence[Finding] = ()) -> Advice:
     if broken:
         stopped = broken[0].area == "data"
         why = (
-            "There is nothing new to learn from."
+            "Nothing newer than that can be learned."
             if stopped
             else "A model that is trained on this learns the fault."
         )

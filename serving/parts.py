@@ -112,6 +112,6 @@ def _check_room(folder: Path, rows: int) -> None:
     if free < needed:
         raise InputError(
             f"There is no room for a list of {rows:,} customers: {folder.parent} has "
-            f"{free / 1e9:,.1f} GB left, and it takes up to {needed / 1e9:,.1f} GB.",
+            f"{free / 1e6:,.1f} MB left, and it takes up to {needed / 1e6:,.1f} MB.",
             "Make room, or choose another place for the list.",
         )

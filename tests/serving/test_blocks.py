@@ -115,7 +115,8 @@ def test_offers_that_change_their_models_make_another_list(
         job = Job(dt.date(2024, 6, 1), churn, clv, {}, "en", None, uplift, None)
         return _made_from(ledger, job, FeatureSettings(), None, 100)
 
-    assert key(call=one, mail=other) == key(mail=other, call=one)
+    assert key(call=one, mail=other) == key(call=one, mail=other)
+    assert key(call=one, mail=other) != key(mail=one, call=other)
     assert key(call=one, mail=other) != key(call=other, mail=one)
 
 

@@ -130,12 +130,12 @@ def _cohorts(story: Story, found: Monitoring) -> Figure | None:
     table = table[(table["kind"] == "churn") & table["judged"].astype(bool)]
     parts = {
         name: table[table["measure"] == name].drop_duplicates("as_of", keep="last")
-        for name in ("churn_rate", "mean_p")
+        for name in ("churn_rate", "mean_p", "calibration_gap")
     }
     came = parts["churn_rate"].sort_values("as_of")
     if came.empty:
         return None
-    told = parts["mean_p"].set_index("as_of")
+    told, gap = parts["mean_p"].set_index("as_of"), parts["calibration_gap"].set_index("as_of")
     expected, actual = w.t("expected"), w.t("actual")
     rows: list[dict[str, Any]] = []
     listed = []
@@ -144,7 +144,8 @@ def _cohorts(story: Story, found: Monitoring) -> Figure | None:
         day = w.date(pd.Timestamp(row["as_of"]).date())
         foretold = float(told.loc[row["as_of"], "value"])
         between = w.between(row["low"], row["high"], "share")
-        inside += row["low"] <= foretold <= row["high"]
+        off = gap.loc[row["as_of"]]
+        inside += bool(off["low"] <= 0 <= off["high"])
         tip = w.t("monitor.cohort_tip", day=day, told=w.percent(foretold, 1),
                   came=w.percent(row["value"], 1), between=between)  # fmt: skip
         rows.append({"x": day, "y": _plain(foretold), "s": expected, "tip": tip})

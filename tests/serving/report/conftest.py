@@ -209,7 +209,7 @@ def monitoring() -> Monitoring:
         Finding("model", f"{CHURN}/1", "unseen_days", 20.0, limit=62.0, words="It is fresh."),
     ]  # fmt: skip
     days = pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01"])
-    rates = {"churn_rate": 0.7, "mean_p": 0.72}
+    rates = {"churn_rate": 0.7, "mean_p": 0.72, "calibration_gap": 0.02}
     cohorts = pd.DataFrame(
         [
             {"list_id": i, "as_of": day, "model": f"{CHURN}/1", "kind": "churn", "judged": True,
