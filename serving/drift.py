@@ -48,11 +48,22 @@ if TYPE_CHECKING:
     from features.ledger import Ledger
     from serving.registry import RegisteredModel
 
-__all__ = ["GROWING", "Drift", "DriftSettings", "look_for_drift", "reference_of"]
+__all__ = [
+    "GROWING",
+    "Drift",
+    "DriftSettings",
+    "UnknownExemptionError",
+    "look_for_drift",
+    "reference_of",
+]
 
 GROWING = ("frequency", "recency", "T")
 """Inputs of the CLV model that grow with the age of the data."""
 YEAR = 365
+
+
+class UnknownExemptionError(InputError):
+    """`[monitor] drift_exempt` names a column that there is not."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +216,7 @@ def _check_exempt(
     known = {*named, *GROWING, *reference.columns, *reference.scores}
     for name in exempt:
         if name not in known:
-            raise InputError(
+            raise UnknownExemptionError(
                 f"drift_exempt names a column {name!r} that no model reads.",
                 f"{nearest(name, known)} docs/features.md lists the features.".strip(),
             )

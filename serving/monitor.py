@@ -17,7 +17,7 @@ from features.errors import InputError
 from features.progress import task
 from features.settings import FeatureSettings
 from serving.advice import Advice, Case, advise
-from serving.drift import Drift, DriftSettings, look_for_drift
+from serving.drift import Drift, DriftSettings, UnknownExemptionError, look_for_drift
 from serving.findings import Finding, Severity, ordered, worst
 from serving.ledger_breaks import break_findings
 from serving.look_back import Lookback, MonitorSettings, look_back
@@ -119,8 +119,8 @@ def monitor(
         snapshots: Those that have been taken already.
 
     Returns:
-        What was found. A registry or a score ledger that cannot be read is a finding, which calls
-        for a person; the rest is looked at all the same.
+        What was found. A registry, a model or a score ledger that cannot be read is a finding,
+        which calls for a person; the rest is looked at all the same.
 
     Raises:
         InputError: The cutoff lies outside the data, or a setting is wrong.
@@ -135,11 +135,17 @@ def monitor(
     drift: dict[str, Drift] = {}
     with task("Comparing customers with those of the training", total=len(models)) as comparing:
         for name, each in models.items():
-            drift[name] = look_for_drift(
-                ledger, day, each.model, watch.drift, watch.features, snapshots=snapshots
-            )
-            if drift[name].table.empty:
-                lacks.append(_no_reference(each))
+            try:
+                drift[name] = look_for_drift(
+                    ledger, day, each.model, watch.drift, watch.features, snapshots=snapshots
+                )
+            except UnknownExemptionError:
+                raise
+            except InputError as problem:
+                found.append(_unreadable(name, "registry", problem))
+            else:
+                if drift[name].table.empty:
+                    lacks.append(_no_reference(each))
             comparing.advance()
     lookback, ours, more = _lists(ledger, watch, models)
     lacks += more

@@ -109,6 +109,7 @@ def _rewrite(
     """Write the file without those rows; the old one stays locked until it is replaced."""
     try:
         con.execute(f"ATTACH {literal(str(aside))} AS new")
+        aside.chmod(0o600)  # before any customer is in it
         con.execute("COPY FROM DATABASE old TO new (SCHEMA)")
         for table in _tables(con):
             without = f"WHERE {_ID}::VARCHAR IS NULL OR {_ID}::VARCHAR NOT IN (FROM forgotten)"
@@ -127,10 +128,11 @@ def _rewrite(
             os.fsync(handle)
             os.close(handle)
     except (duckdb.Error, OSError) as problem:
-        aside.unlink(missing_ok=True)
+        for left in (aside, aside.with_name(f"{aside.name}.wal")):
+            left.unlink(missing_ok=True)
         raise InputError(
             f"{path.name} cannot be written anew: {str(problem).splitlines()[0]}",
-            "It is as it was. Check the room on the disk and the rights of the folder.",
+            "It is still the old file. Check the room on the disk and the rights of the folder.",
         ) from None
 
 

@@ -102,6 +102,19 @@ def test_what_cannot_be_read_calls_for_a_person_and_stops_nothing_else(
     assert any(one.area == "breaks" for one in found.findings)
 
 
+def test_a_reference_that_cannot_be_read_stops_nothing_else(
+    ledger: Ledger, equipped: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*given: object, **named: object) -> None:
+        raise InputError("reference.json is of another format.", "Train again.")
+
+    monkeypatch.setattr(monitor_module, "look_for_drift", damaged)
+    found = monitor(ledger, None, equipped)
+    bad = [one for one in found.findings if one.severity == "act"]
+    assert "reference.json is of another format." in {one.words for one in bad}
+    assert len(found.advice) == 2
+
+
 @pytest.mark.parametrize(("late", "severity"), [(1, "fine"), (30, "act")])
 def test_data_that_does_not_arrive_any_more_is_found_by_the_clock(
     ledger: Ledger, bare: Watch, late: int, severity: str
