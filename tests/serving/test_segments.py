@@ -108,7 +108,8 @@ def test_one_row_for_every_row_of_the_list_in_its_order(found):
 def test_given_cut_points_are_stored_and_used(trained, found):
     tracking, _, segments, _ = trained
     assert segments.card["cuts"]["recency_days"] == list(GIVEN["recency_days"])
-    assert learned_already(tracking, GIVEN) == segments.version
+    # Another test may have learned the same once more.
+    assert learned_already(tracking, GIVEN) == reigns(tracking.client, SEGMENTS_MODEL)[-1].version
     assert learned_already(tracking, {}) == ""
 
 
