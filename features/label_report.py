@@ -10,13 +10,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.base_rates import MAX_CUTOFFS, ChurnRate, churn_rates
 from features.errors import NotEnoughDataError
 from features.inactivity import InactivityCurve, inactivity_curve, purchase_spells, states
-from features.label_words import label_words
+from features.label_facts import LabelReport, Sensitivity
 from features.labels import LabelSpec, due_in_window
 from features.progress import task
 from features.rfm import rfm_summary
@@ -38,107 +37,6 @@ _STEP = 5
 _LONGEST_SILENCE = 365
 _SENSITIVITY_CUTOFFS = 12  # every season once
 _MIN_SENSITIVITY_CUTOFFS = 3
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """What another horizon and gap would make of the same cutoffs.
-
-    Attributes:
-        horizon_days: Length of the label window.
-        gap_days: Days between the cutoff and the label window.
-        customers: Customers known, summed over the report's `sensitivity_cutoffs`.
-        churned: Those of them without a purchase in the label window.
-        followed: Of these cutoffs, those whose next horizon is closed as well.
-        followed_churned: The churned at these.
-        came_back: Those of them who bought in the next horizon.
-    """
-
-    horizon_days: int
-    gap_days: int
-    customers: int
-    churned: int
-    followed: int
-    followed_churned: int
-    came_back: int
-
-    @property
-    def rate(self) -> float:
-        """Share of churned customers."""
-        return self.churned / self.customers
-
-    @property
-    def reactivation_rate(self) -> float | None:
-        """Share of the churned who came back in the next horizon; None where unknown."""
-        return self.came_back / self.followed_churned if self.followed_churned else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Counts and rates as plain values for JSON."""
-        return {**asdict(self), "rate": self.rate, "reactivation_rate": self.reactivation_rate}
-
-
-@dataclass(frozen=True)
-class LabelReport:
-    """What is to be known before a horizon is believed in.
-
-    Attributes:
-        spec: The label in use.
-        as_of: The day after the data, where the next three are counted.
-        customers: Customers with a purchase.
-        one_time: Those with one purchase.
-        due: Those who are eligible by their cadence (`features.labels.due_in_window`).
-        rates: Base rates by cutoff, with reactivation where the next horizon is closed.
-        curve: The D-curve; None where the history is too short, or has no returns in it.
-        suggested_horizon_days: The curve's best days rounded to the nearest of `HORIZONS` (by
-            ratio) that the history can train and test; None where there is none.
-        wished_horizon_days: The same, whatever the history can train.
-        sensitivity: One each horizon and gap that the history has room for.
-        sensitivity_cutoffs: The cutoffs that all of them are counted at.
-    """
-
-    spec: LabelSpec
-    as_of: dt.date
-    customers: int
-    one_time: int
-    due: int
-    rates: tuple[ChurnRate, ...]
-    curve: InactivityCurve | None
-    suggested_horizon_days: int | None
-    wished_horizon_days: int | None
-    sensitivity: tuple[Sensitivity, ...]
-    sensitivity_cutoffs: tuple[dt.date, ...]
-
-    @property
-    def reactivation_rate(self) -> float | None:
-        """Share of the churned who came back in the next horizon, pooled; None where unknown."""
-        followed = [rate for rate in self.rates if rate.came_back is not None]
-        churned = sum(rate.churned for rate in followed)
-        return sum(rate.came_back or 0 for rate in followed) / churned if churned else None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What it comes to, and what to do, one sentence or two a point."""
-        return label_words(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain values for JSON: dates in ISO form, an unknown rate as None."""
-        return {
-            "spec": self.spec.to_dict(),
-            "words": list(self.words),
-            "as_of": self.as_of.isoformat(),
-            "customers": self.customers,
-            "one_time": self.one_time,
-            "one_time_share": self.one_time / self.customers if self.customers else None,
-            "due": self.due,
-            "due_share": self.due / self.customers if self.customers else None,
-            "suggested_horizon_days": self.suggested_horizon_days,
-            "wished_horizon_days": self.wished_horizon_days,
-            "reactivation_rate": self.reactivation_rate,
-            "cutoffs": [rate.to_dict() for rate in self.rates],
-            "d_curve": self.curve.to_dict() if self.curve else None,
-            "sensitivity_cutoffs": [day.isoformat() for day in self.sensitivity_cutoffs],
-            "sensitivity": [each.to_dict() for each in self.sensitivity],
-        }
 
 
 def label_report(

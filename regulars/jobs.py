@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.ledger import Ledger
-    from serving.actions import Decision
     from serving.blocks import Blocks
+    from serving.offers import Decision
     from serving.registry import RegisteredModel
     from training.backtest import Backtest
     from training.churn_panel import Effort

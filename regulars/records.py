@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from features.ledger import Ledger
-    from serving.actions import Decision
+    from serving.offers import Decision
     from serving.recording import Record
     from serving.registry import RegisteredModel
 

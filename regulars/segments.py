@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from training.tracking import Tracking
 
     from .config import Config
-    from .jobs import Scores
 
 __all__ = [
     "Segmented",
@@ -82,7 +81,7 @@ def train_next_purchase(
 
 
 def segment_scores(
-    config: Config, ledger: Ledger, scores: Scores, *, language: str = "en"
+    config: Config, ledger: Ledger, scored: pd.DataFrame, *, language: str = "en"
 ) -> Segmented:
     """Put the customers of a scored list into segments, with the champions."""
     from serving.registry import load, load_if_any
@@ -94,6 +93,6 @@ def segment_scores(
     if following is None:
         note(f"Without what is bought next: there is no model {NEXT}. Run `regulars train next`.")
     frame = segment_customers(
-        ledger, scores.frame, segments, following, settings=config.features, language=language
+        ledger, scored, segments, following, settings=config.features, language=language
     )
     return Segmented(frame, segments, following)

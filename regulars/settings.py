@@ -10,9 +10,9 @@ from features.schema import nearest
 
 if TYPE_CHECKING:
     from features.labels import LabelSpec
-    from serving.actions import Decision
     from serving.campaigns import CampaignSettings
     from serving.look_back import MonitorSettings
+    from serving.offers import Decision
     from serving.score_ledger import ScoreLedger
     from training.churn_panel import ChurnSettings, Effort
     from training.clv_fitting import ClvSettings
@@ -100,7 +100,7 @@ def campaign_settings(config: Config) -> CampaignSettings:
 def decision(config: Config) -> Decision:
     """What the configuration says may be sent, what it costs, and whom it is sent to."""
     from models.decision import Offer
-    from serving.actions import Decision, PlannedOffer
+    from serving.offers import Decision, PlannedOffer
 
     said = config.decision
     usual = {name: getattr(said, name) for name in Offer.__dataclass_fields__}
@@ -193,7 +193,7 @@ def terms(config: Config) -> Terms:
     Where all effects are learned, it is the offer of `[decision]` itself.
     """
     from models.decision import Offer
-    from serving.actions import YEAR_DAYS
+    from serving.offers import YEAR_DAYS
     from training.policy_backtest import Terms
 
     said = config.decision

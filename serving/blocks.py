@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from features.progress import note, task
 from features.purchases import purchases
-from serving.actions import PLAN_DTYPES, Bids, Decision, Shares, planned, share_out
+from serving.actions import PLAN_DTYPES, Bids, Shares, planned, share_out
+from serving.offers import Decision
 from serving.scored import CHURN_COLUMNS, CLV_COLUMNS, NEW_COLUMNS, SCORED_DTYPES, in_contract
 from serving.segments import next_purchases
 from serving.stakes import learned_effects, values_if_kept

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serving.actions import WHY, Decision
+from serving.actions import WHY
+from serving.offers import Decision
 
 __all__ = ["CAMPAIGN_COLUMNS", "campaign_list", "summarise"]
 

@@ -33,7 +33,7 @@ import pandas as pd
 from models.decision import Offer, effect_value
 from models.estimated_performance import Earnings
 from models.metrics.bootstrap import Interval, customer_draws, resample
-from serving.actions import YEAR_DAYS
+from serving.offers import YEAR_DAYS
 
 __all__ = [
     "MEASURE_COLUMNS",

@@ -33,7 +33,7 @@ from features.reading.addresses import (
 from serving.ledger_store import opened
 
 if TYPE_CHECKING:
-    from serving.actions import Decision
+    from serving.offers import Decision
     from serving.registry import RegisteredModel
 
 __all__ = [

@@ -18,11 +18,11 @@ from features.extra import extra_source
 from features.progress import note, task
 from features.settings import FeatureSettings
 from features.window import ObservationWindow
-from serving.actions import Decision
 from serving.batch import check_unique
 from serving.blocks import Asked, Blocks, Job
 from serving.compatibility import check_features
 from serving.inputs import AT_ONCE, Inputs, clv_params
+from serving.offers import Decision
 from serving.parts import opened_parts
 from serving.scored import SCORED_DTYPES, STATUSES
 from serving.stakes import COST

@@ -13,8 +13,8 @@ from models.worth import value_if_kept
 from serving.inputs import CONTRACT_FEE, VALUE
 
 if TYPE_CHECKING:
-    from serving.actions import Decision
     from serving.inputs import Taken
+    from serving.offers import Decision
     from serving.registry import RegisteredModel
 
 __all__ = ["COST", "learned_effects", "values_if_kept"]

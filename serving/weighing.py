@@ -18,15 +18,12 @@ from features.window import ObservationWindow, known_rows
 from models.allocation import held_back
 from models.base import TIERS
 from models.decision import effect_value, expected_cost
+from serving.offers import YEAR_DAYS, Decision, PlannedOffer
 
 if TYPE_CHECKING:
     from features.ledger import Ledger
-    from serving.actions import Decision, PlannedOffer
 
-__all__ = ["YEAR_DAYS", "Weighed", "eligible_by", "note_unheeded", "weigh"]
-
-YEAR_DAYS = 365
-"""Days that the value of a customer who stays looks ahead."""
+__all__ = ["Weighed", "eligible_by", "note_unheeded", "weigh"]
 
 _TIERS = ("risk_tier", "value_tier")
 

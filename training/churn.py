@@ -29,12 +29,13 @@ from features.progress import note, task
 from features.window import monthly_cutoffs, split_cutoffs
 from models.scorers import Recipe
 from training.churn_choice import choose_candidate, validation_cutoffs
-from training.churn_log import REGISTERED_NAME, Plan, Training, log_training
+from training.churn_log import REGISTERED_NAME, log_training
 from training.churn_model import assemble
 from training.churn_panel import ChurnSettings, Panel, churn_panel
 from training.churn_pictures import REFERENCES, Judged, judge, measures_by_cutoff
 from training.churn_recipes import P_NONE, TUNED, candidates, tuned
 from training.churn_rolling import Rolling
+from training.churn_stages import Plan, Training
 from training.churn_tuning import Budget, Tuned, tune
 from training.result import TrainingResult
 from training.tracking import Tracking

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,9 @@ import pandas as pd
 from features.gate import gate_problems
 from features.ledger import Ledger
 from training.churn_pictures import REFERENCES, Judged
+from training.churn_stages import Training
 from training.model_card import bullets, data_section, interval_text, model_card, table
 from training.run import escaped
-
-if TYPE_CHECKING:
-    from training.churn_log import Training
 
 __all__ = ["churn_card"]
 

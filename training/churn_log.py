@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -10,28 +9,25 @@ import pandas as pd
 from features.compatibility import feature_facts
 from features.ledger import Ledger
 from features.progress import task
-from models.churn import ChurnModel
 from models.scorers import Recipe
 from training.churn_card import churn_card
 from training.churn_choice import validation_cutoffs
 from training.churn_contest import churn_contest
 from training.churn_model import assemble, features_hash
-from training.churn_panel import Panel
-from training.churn_pictures import Judged, log_importance, log_judged
+from training.churn_pictures import log_importance, log_judged
 from training.churn_policies import log_policies
 from training.churn_rolling import Rolling
-from training.churn_tuning import Tuned
+from training.churn_stages import Training
 from training.closing import close_training
 from training.dataset import Holdout, holdout
 from training.metrics.choice import RULE as CHOICE_RULE
-from training.metrics.choice import Simplest
 from training.model_card import headline
 from training.reference import churn_reference
 from training.result import TrainingResult
 from training.signature import signature, usual_rows
 from training.tracking import Tracking, markdown_table, new_training_id, regulars_version
 
-__all__ = ["REGISTERED_NAME", "Plan", "Training", "log_training"]
+__all__ = ["REGISTERED_NAME", "log_training"]
 
 REGISTERED_NAME = "regulars-churn"
 SHOWN = (
@@ -42,37 +38,6 @@ SHOWN = (
     "churn/lift_at_10",
     "churn/realised_profit",
 )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The cutoffs of a training.
-
-    Attributes:
-        cutoffs: All closed monthly cutoffs.
-        test: The last of them.
-        now: The day after the data.
-    """
-
-    cutoffs: list[dt.date]
-    test: dt.date
-    now: dt.date
-
-
-@dataclass(frozen=True)
-class Training:
-    """All that is written down."""
-
-    panel: Panel
-    plan: Plan
-    some: Rolling
-    full: Rolling
-    recipes: Mapping[str, Recipe]
-    tuning: Mapping[str, Tuned]
-    choice: Simplest
-    judged: Mapping[str, Judged]
-    model: ChurnModel
-    seed: int
 
 
 def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingResult:

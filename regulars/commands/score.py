@@ -197,7 +197,7 @@ def segments(
     check_not_source(config, output)
     ledger = open_configured_ledger(config)
     scores = score_customers(config, ledger, cutoff.date() if cutoff else None, None)
-    found = segment_scores(config, ledger, scores, language=language)
+    found = segment_scores(config, ledger, scores.frame, language=language)
     write_list(found.frame, output)
     if as_json:
         console.show_json({"output": str(output), **summarise_segmented(found, scores.frame)})

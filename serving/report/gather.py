@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.ledger import Ledger
-    from serving.actions import Decision
     from serving.campaigns import CampaignSettings
+    from serving.offers import Decision
     from serving.registry import RegisteredModel
 
 __all__ = ["UPLIFT", "gather"]

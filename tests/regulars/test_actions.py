@@ -7,7 +7,7 @@ from models.decision import Offer
 from regulars.cli import run
 from regulars.settings import changed
 from regulars.show.campaign import show_plan
-from serving.actions import Decision, PlannedOffer
+from serving.offers import Decision, PlannedOffer
 
 GIFT, CALL = PlannedOffer("gift", Offer(1.0, 5.0, 0.2)), PlannedOffer("call", Offer(4.0, 0.0, 0.2))
 USUAL = Decision((GIFT, CALL), budget=100.0, control_share=0.2)

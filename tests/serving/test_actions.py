@@ -11,9 +11,10 @@ from features.errors import InputError
 from features.ledger import Ledger, open_ledger
 from features.settings import PolicySettings, PurchaseSettings, SourceSettings
 from models.decision import Offer, effect_value, expected_cost, expected_value
-from serving.actions import PLAN_DTYPES, WHY, Decision, PlannedOffer, plan
+from serving.actions import PLAN_DTYPES, WHY, plan
 from serving.batch import write_list
 from serving.campaign_list import CAMPAIGN_COLUMNS, campaign_list, summarise
+from serving.offers import Decision, PlannedOffer
 
 CUTOFF = dt.date(2024, 7, 1)
 MAIL = PlannedOffer("mail", Offer(0.5, 5.0, 0.2))

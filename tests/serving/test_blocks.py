@@ -15,10 +15,10 @@ from features.ledger import Ledger
 from features.locking import hold
 from features.settings import FeatureSettings
 from models.decision import Offer
-from serving.actions import Decision, PlannedOffer
 from serving.batch import write_list, writing_list
 from serving.blocks import Job
 from serving.inputs import Taken
+from serving.offers import Decision, PlannedOffer
 from serving.parts import folder_of
 from serving.registry import RegisteredModel
 from serving.scorer import _made_from, score_and_plan, scoring, together

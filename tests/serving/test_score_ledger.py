@@ -14,7 +14,8 @@ import pytest
 from features.errors import InputError
 from features.progress import reporting
 from serving import ledger_store
-from serving.actions import PLAN_DTYPES, Decision, PlannedOffer
+from serving.actions import PLAN_DTYPES
+from serving.offers import Decision, PlannedOffer
 from serving.recording import recording
 from serving.registry import RegisteredModel
 from serving.score_ledger import (

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from features.ledger import Ledger
-from serving.actions import Decision
+from serving.offers import Decision
 from serving.registry import CHURN, CLV, RegisteredModel, run_tables
 from serving.report import render
 from serving.report.gather import gather
