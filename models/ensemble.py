@@ -3,7 +3,7 @@
 The weights are learned on earlier cutoffs by non-negative least squares (Breiman 1996, "Stacked
 regressions", Machine Learning 24, 49-64) and drawn towards equal ones, which on a single label
 window are hard to beat. The level is the factor that would have brought the totals of those
-cutoffs right (`value_trees.level_factor`).
+cutoffs right (`value.trees.level_factor`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from models.base import ModelError
 from models.ensemble import StackedLifetimeValue, stack_weights
 from models.hybrid import CalibrationExample, LearnedLifetimeValue, calibrate
 from models.value import VALUE_MODELS, base_expectation
-from models.value_trees import level_factor
+from models.value.trees import level_factor
 from training.clv_fitting import Fitting, Purchases, Spend
 from training.clv_holdout import STEP_DAYS
 

@@ -21,12 +21,12 @@ from models.value import (
     BoostedValue,
     QuantileValue,
     RecalibratedValue,
-    _mean_of_quantiles,
     base_expectation,
     read_value_model,
     write_value_model,
 )
-from models.value_trees import days_of, held_back, level_factor
+from models.value.trees import days_of, held_back, level_factor
+from models.value.two_part import mean_of_quantiles
 
 H = 12
 # Close to how the customers of the test shop begin; that they slow down it does not know.
@@ -239,15 +239,15 @@ def test_a_damaged_file_is_named(fitted, tmp_path):
         read_value_model(tmp_path, {**description, "family": "magic"})
 
 
-def test_the_mean_of_quantiles_is_that_of_the_distribution():
+def test_themean_of_quantiles_is_that_of_the_distribution():
     """A log-normal is met exactly; SciPy's mean is the independent reference."""
     levels = QuantileValue.levels
     for sigma in (0.0, 0.3, 1.0):
         q = np.array([np.full(len(levels), 0.2) + sigma * stats.norm.ppf(levels)])
         expected = stats.lognorm(max(sigma, 1e-12), scale=np.exp(0.2)).mean()
-        assert _mean_of_quantiles(q, levels)[0] == pytest.approx(expected, rel=1e-6)
+        assert mean_of_quantiles(q, levels)[0] == pytest.approx(expected, rel=1e-6)
     wild = np.array([[0.0, 0.0, 0.0, 0.0, 9.0]])
-    assert _mean_of_quantiles(wild, levels)[0] < np.exp(9.0)
+    assert mean_of_quantiles(wild, levels)[0] < np.exp(9.0)
 
 
 def test_levels_are_believed_as_far_as_they_are_known():

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .base import ModelError
-from .booster import booster_text, raw_scores
-from .conformal import chance
-from .order import canonical_order
+from ..base import ModelError
+from ..booster import booster_text, raw_scores
+from ..conformal import chance
+from ..order import canonical_order
 
-__all__ = ["Held", "days_of", "grow", "held_back", "level_factor"]
+__all__ = ["Held", "days_of", "grow", "held_back", "level_factor", "tweedie"]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -211,3 +211,10 @@ def _parameters(
         "num_threads": num_threads,
         "verbosity": -1,
     }
+
+
+def tweedie(power: float) -> dict[str, Any]:
+    """LightGBM's loss with log link and variance proportional to mean^power."""
+    if power == 1.0:
+        return {"objective": "poisson", "metric": "poisson"}
+    return {"objective": "tweedie", "tweedie_variance_power": power, "metric": "tweedie"}
