@@ -18,9 +18,9 @@ from features.extra import extra_source
 from features.progress import note, task
 from features.settings import FeatureSettings
 from features.window import ObservationWindow
-from serving.batch import check_unique
 from serving.blocks import Asked, Blocks, Job
 from serving.compatibility import check_features
+from serving.id_list import check_unique
 from serving.inputs import AT_ONCE, Inputs, clv_params
 from serving.offers import Decision
 from serving.parts import opened_parts

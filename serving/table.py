@@ -10,7 +10,7 @@ import pandas as pd
 from features.customer_table import customer_table
 from features.errors import InputError
 from features.progress import note
-from serving.batch import check_unique
+from serving.id_list import check_unique
 from serving.scorer import SCORED_DTYPES
 
 if TYPE_CHECKING:

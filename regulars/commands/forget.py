@@ -48,8 +48,8 @@ def forget(
     named. The source is only read: delete them there first. Write -- before an id that starts with
     a hyphen. Exit code 3 when they remain somewhere, or a place could not be read.
     """
-    from serving.batch import read_list
     from serving.database import parse_target
+    from serving.id_list import read_list
 
     from ..config import load_config
     from ..forget import forget_customers

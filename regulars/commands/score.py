@@ -73,8 +73,9 @@ def score(
     With --table FILE the customers of a table are scored by the model that was trained on one.
     """
     from features.progress import task
-    from serving.batch import check_output, read_list, writing_list
+    from serving.batch import check_output, writing_list
     from serving.database import check_target, parse_target, writing_scores
+    from serving.id_list import read_list
     from serving.parts import folder_of
 
     from ..config import load_config

@@ -21,7 +21,8 @@ from features.progress import Task, reporting
 from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
 from models.decision import Offer, effect_value
-from serving.batch import read_list, write_list
+from serving.batch import write_list
+from serving.id_list import read_list
 from serving.offers import Decision, PlannedOffer
 from serving.registry import RegisteredModel
 from serving.scorer import SCORED_DTYPES, default_cutoff, score, score_and_plan

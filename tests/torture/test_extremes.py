@@ -14,7 +14,8 @@ from features.snapshot import build_snapshot
 from features.window import ObservationWindow
 from regulars.config import load_config
 from regulars.jobs import open_configured_ledger
-from serving.batch import read_list, write_list
+from serving.batch import write_list
+from serving.id_list import read_list
 
 pytestmark = pytest.mark.torture
 

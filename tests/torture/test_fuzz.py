@@ -26,7 +26,8 @@ from regulars import settings as terms
 from regulars.cli import run
 from regulars.config import Config, load_config, parse_config
 from regulars.jobs import open_configured_ledger
-from serving.batch import read_list, write_list
+from serving.batch import write_list
+from serving.id_list import read_list
 from tests.torture.mutations import NASTY, Shop, damaged_toml, shop_of_csv, shop_of_parquet
 
 pytestmark = pytest.mark.torture
