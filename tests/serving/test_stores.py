@@ -4,9 +4,11 @@ import importlib.util
 import urllib.error
 import urllib.request
 
+import boto3
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from moto.server import ThreadedMotoServer
 
 from features.errors import InputError
 from regulars.config import load_config
@@ -91,9 +93,7 @@ def test_postgresql_without_a_server(
 
 
 def test_a_server_with_an_s3_store(used, mlflow_store, stores, server_module, tmp_path):
-    boto3 = pytest.importorskip("boto3", reason="needs boto3, which only S3 needs")
-    moto = pytest.importorskip("moto.server", reason="needs moto[server], an S3 for tests")
-    simulated = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    simulated = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     simulated.start()
     try:
         host, port = simulated.get_host_and_port()
