@@ -82,7 +82,7 @@ def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     for name, value in found.items():
         other = expected[name]
         if isinstance(value, float) and not pd.isna(other):
-            if not math.isclose(value, other, rel_tol=1e-12, abs_tol=1e-300):
+            if not math.isclose(value, other, rel_tol=1e-10, abs_tol=1e-300):
                 return False
         elif not (value == other or (pd.isna(value) and pd.isna(other))):
             return False

@@ -72,13 +72,10 @@ def _made(target: Path) -> tuple[Path, int]:
     while True:
         path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
         path.open("xb").close()  # permissions follow the umask, as of any file
-        lock = None
-        with suppress(FileNotFoundError):  # removed already
+        with suppress(FileNotFoundError):  # somebody took it for one that was left
             lock = take(path)
-        if lock is not None and path.exists():
-            return path, lock
-        if lock is not None:  # somebody took it for one that was left
-            os.close(lock)
+            if lock is not None:
+                return path, lock
 
 
 def _remove_if_nobodys(path: Path) -> None:

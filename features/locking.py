@@ -1,7 +1,8 @@
 """One at a time: a lock between processes, held on a file for as long as a block lasts.
 
-The lock is the operating system's and dies with the process that holds it, however that ends, so
-none is ever left behind; the empty file is. On a network drive it is as good as the drive's locks.
+The lock is the operating system's and dies with the process that holds it, however that ends. The
+empty file is removed by whoever lets go of it; it stays where a process was killed, and on Windows.
+On a network drive the lock is as good as the drive's locks.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def hold(path: Path, what: str, *, seconds: float = 3600.0) -> Iterator[None]:
     A process must not ask again for a lock that it holds: it would wait for itself.
 
     Args:
-        path: The file of the lock; made where it is not there, and left there.
+        path: The file of the lock; made where it is not there, and removed at the end.
         what: What is locked, as in "Another process uses {what}".
         seconds: How long to wait at most.
 
@@ -56,29 +57,24 @@ def hold(path: Path, what: str, *, seconds: float = 3600.0) -> Iterator[None]:
     ...             print(error.message)
     Another process uses the example.
     """
+    start, said = time.monotonic(), False
+    while (handle := _made_and_taken(path)) is None:
+        waited = time.monotonic() - start
+        if waited >= seconds:
+            held = f", and has not let go of it in {seconds:,.0f} seconds" if seconds else ""
+            raise InputError(
+                f"Another process uses {what}{held}.",
+                f"Wait until it has finished, or end it. The lock is {path}.",
+            )
+        if waited >= _SILENT and not said:
+            note(f"Waiting: another process uses {what}.")
+            said = True
+        time.sleep(_STEP)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(
-            f"The lock {path} cannot be made ({error.strerror or error}).",
-            "Make sure that you may write in its folder.",
-        ) from error
-    try:
-        start, said = time.monotonic(), False
-        while not _taken(handle):
-            waited = time.monotonic() - start
-            if waited >= seconds:
-                held = f", and has not let go of it in {seconds:,.0f} seconds" if seconds else ""
-                raise InputError(
-                    f"Another process uses {what}{held}.",
-                    f"Wait until it has finished, or end it. The lock is {path}.",
-                )
-            if waited >= _SILENT and not said:
-                note(f"Waiting: another process uses {what}.")
-                said = True
-            time.sleep(_STEP)
         yield
     finally:
+        with contextlib.suppress(OSError):  # Windows removes no open file
+            path.unlink()
         os.close(handle)  # lets go of the lock
 
 
@@ -91,9 +87,25 @@ def take(path: Path) -> int | None:
     Raises:
         OSError: The file is not there or cannot be opened.
     """
-    handle = os.open(path, os.O_RDWR)
-    if _taken(handle):
-        return handle
+    return _locked(path, os.open(path, os.O_RDWR))
+
+
+def _made_and_taken(path: Path) -> int | None:
+    try:
+        return _locked(path, os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
+    except OSError as error:
+        raise InputError(
+            f"The lock {path} cannot be made ({error.strerror or error}).",
+            "Make sure that you may write in its folder.",
+        ) from error
+
+
+def _locked(path: Path, handle: int) -> int | None:
+    """The handle with the lock, or None and the handle closed."""
+    with contextlib.suppress(FileNotFoundError):
+        # Whoever held it may have removed the file meanwhile: a lock on that one keeps nobody out.
+        if _taken(handle) and os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
     os.close(handle)
     return None
 

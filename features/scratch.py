@@ -59,13 +59,10 @@ def _made(place: Path) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         (folder / _LOCK).touch()
-        lock = None
-        with contextlib.suppress(FileNotFoundError):  # swept away already
+        with contextlib.suppress(FileNotFoundError):  # somebody took it for one that was left
             lock = take(folder / _LOCK)
-        if lock is not None and (folder / _LOCK).exists():
-            return folder, lock
-        if lock is not None:  # somebody took it for one that was left
-            os.close(lock)
+            if lock is not None:
+                return folder, lock
 
 
 def _sweep(place: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from features.errors import NotEnoughDataError
+from features.errors import InputError, NotEnoughDataError
 from features.progress import note
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def plan_experiment(
 
     Returns:
         JSON-able: the window, the base, cost, value and effect, and `plans`, one each share.
+
+    Raises:
+        InputError: There is no cost to break even with, and no effect is given.
     """
     from features.campaign_base import campaign_base
     from models.uplift.power import break_even_effect, customers_for_mean, plan
@@ -77,6 +80,11 @@ def plan_experiment(
         cost = decision.contact_cost + decision.offer_cost * decision.redemption * share
     if value is None:
         value = decision.value or counted.yearly_spend * margin
+    if effect is None and cost == 0:
+        raise InputError(
+            "Treating a customer costs nothing, so any rise pays for it and none is the smallest.",
+            "Say which rise the experiment is to see, such as --effect 0.02, or give its --cost.",
+        )
     wanted = break_even_effect(cost, value) if effect is None else effect
     plans = []
     for treated in treated_shares or SHARES:

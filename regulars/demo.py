@@ -14,6 +14,7 @@ from . import console
 from .config import load_config
 from .init import write_config
 from .jobs import open_configured_ledger, score_customers, train_models
+from .promotion import champion_now
 from .report import keep_report, material
 from .settings import label_spec
 from .show.data import show_label, show_profile, show_quality
@@ -56,7 +57,7 @@ def run_demo(folder: Path, *, customers: int, seed: int) -> None:
     console.say("3. Training, out of time, tracked in MLflow")
     results = train_models(config, ledger, "all", seed=seed)
     for result in results:
-        show_training(result)
+        show_training(result, champion_now(config, result.name))
 
     console.say("4. Scoring everyone with the registered champions")
     scores = score_customers(config, ledger, None, None)

@@ -39,15 +39,25 @@ def measure_business(
         with the reason.
 
     Raises:
-        InputError: A segment column that does not exist or has too many values.
+        InputError: A segment column that does not exist, has too many values or changes with time.
     """
+    from features.attributes import attribute_names
     from features.measures.segments import check_segments
     from serving.measures import business_measures
+    from serving.segments import SEGMENT_DTYPES
 
     from .jobs import score_customers
     from .settings import campaign_settings
 
     # Before the long work of scoring.
+    known = attribute_names(ledger)
+    for name in segments:
+        if name in [*SEGMENT_DTYPES][2:] and name not in known:  # without customer and day
+            raise InputError(
+                f"Measures are not taken by {name}: it is what a customer is today, and was "
+                "another in the periods before.",
+                "`regulars segments` counts the customers of each segment and their value.",
+            )
     check_segments(ledger, segments)
     scored, why = None, "Models were left out by --no-models."
     if models:

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["MODELS", "Promotion", "champion_history", "named", "promote_version", "roll_back"]
+__all__ = [
+    "MODELS",
+    "Promotion",
+    "champion_history",
+    "champion_now",
+    "named",
+    "promote_version",
+    "roll_back",
+]
 
 MODELS: Mapping[str, str] = {
     "churn": "regulars-churn",
@@ -109,6 +117,20 @@ def champion_history(config: Config, model: str | None) -> dict[str, list[Reign]
         else:
             names = sorted(str(found.name) for found in client.search_registered_models())
         return {name: reigns(client, name) for name in names}
+
+
+def champion_now(config: Config, name: str) -> str:
+    """The version of a registered model that bears the alias at this moment; empty without one.
+
+    Raises:
+        InputError: The registry cannot be reached.
+    """
+    from serving.registry import open_registry
+    from training.champions import CHAMPION, by_alias
+
+    with open_registry(config.mlflow.tracking_uri) as (client, _):
+        found = by_alias(client, name, CHAMPION)
+    return "" if found is None else str(found.version)
 
 
 def _move(config: Config, name: str, number: str, way: Way, why: str) -> Promotion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["keep_report", "material", "render_report"]
 
 
-def material(config: Config, ledger: Ledger, scores: Scores, *, watch: bool = False) -> Material:
-    """Everything that a report of these scores is made from; with `watch`, what monitoring finds.
+def material(
+    config: Config,
+    ledger: Ledger,
+    scores: Scores,
+    *,
+    watch: bool = False,
+    today: dt.date | None = None,
+) -> Material:
+    """Everything that a report of these scores is made from.
 
-    Whether data still arrives is not asked: the page says the same on whichever day it is made.
+    Args:
+        config: The configuration.
+        ledger: The trusted tables.
+        scores: The scored list.
+        watch: Whether to add what monitoring finds.
+        today: To tell then whether data still arrives; None: that is not asked, and the page says
+            the same on whichever day it is made.
     """
     from dataclasses import replace
 
@@ -43,16 +57,21 @@ def material(config: Config, ledger: Ledger, scores: Scores, *, watch: bool = Fa
     )
     if not watch:
         return found
-    return replace(found, monitoring=watch_business(config, ledger, found.as_of))
+    return replace(found, monitoring=watch_business(config, ledger, found.as_of, today=today))
 
 
 def render_report(
-    config: Config, ledger: Ledger, scores: Scores, options: Options | None = None
+    config: Config,
+    ledger: Ledger,
+    scores: Scores,
+    options: Options | None = None,
+    *,
+    today: dt.date | None = None,
 ) -> str:
-    """The report of a scored list as one HTML page."""
+    """The report of a scored list as one HTML page; `today` as in `material`."""
     from serving.report import render
 
-    return render(material(config, ledger, scores, watch=True), options)
+    return render(material(config, ledger, scores, watch=True, today=today), options)
 
 
 def keep_report(

@@ -14,17 +14,20 @@ does harm. In this order, for each model:
    several years, the staying power of its predictions is low, and models should be adapted
    regularly (Risselada, Verhoef and Bijmolt 2010, Journal of Interactive Marketing 24, 198-208).
 6. Else nothing, until that month is over.
+
+Where a person chose the champion, the advice says so: after a training the gate judges anew, and
+may promote the same kind of model again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from serving.findings import Finding
-from serving.standing import MONTH_DAYS
+from serving.standing import MONTH_DAYS, InUse
 
 __all__ = ["ACTIONS", "Action", "Advice", "Case", "advise"]
 
@@ -49,6 +52,7 @@ class Case:
         unseen_days: Days of labels that it has not learned from; None where it does not say.
         closes: Day on which the labels close that show what has changed; None where none will, as
             of a model that learns from histories.
+        in_use: How it came to be champion, where that is known.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Case:
     findings: Sequence[Finding] = ()
     unseen_days: int | None = None
     closes: dt.date | None = None
+    in_use: InUse | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Advice:
         day: When, where the action is for a later day.
         reason: One or two sentences with figures.
         code: The rule that spoke: no_model, broken, stopped, level, errs, changed, month, fresh.
+        by_hand: How the champion came to be that, where a person chose it; the reason says so, too.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Advice:
     day: dt.date | None
     reason: str
     code: str
+    by_hand: InUse | None = None
 
 
 def advise(case: Case, cutoff: dt.date, data: Sequence[Finding] = ()) -> Advice:
@@ -90,6 +97,19 @@ def advise(case: Case, cutoff: dt.date, data: Sequence[Finding] = ()) -> Advice:
     >>> advice.action, advice.code
     ('retrain', 'month')
     """
+    advice = _by_rule(case, cutoff, data)
+    chosen = case.in_use
+    if chosen is None or not chosen.by_hand:
+        return advice
+    reason = (
+        f"{advice.reason} Mind that {case.label} was chosen by hand ({chosen.why}): after a "
+        "training the gate judges anew, and may promote the same kind of model as before."
+    )
+    return replace(advice, reason=reason, by_hand=chosen)
+
+
+def _by_rule(case: Case, cutoff: dt.date, data: Sequence[Finding]) -> Advice:
+    """The first rule that holds."""
     if not case.label:
         command = f"regulars train {case.name.removeprefix('regulars-')}"
         return Advice(

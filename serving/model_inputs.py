@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.attributes import attribute_names
+from features.behaviour import RFM_COLUMNS
 from features.feature import Feature
 from features.settings import FeatureSettings
 from features.window import ObservationWindow
@@ -57,6 +58,13 @@ class Snapshots:
             self._taken[key] = inputs.take(ids)
         return self._taken[key]
 
+    def summary(self, window: ObservationWindow, most_rows: int) -> Taken:
+        """As `at`, of this cutoff with any horizon: the RFM summary is the same with all."""
+        for (known, _, rows, _), taken in self._taken.items():
+            if (known.start, known.cutoff, rows) == (window.start, window.cutoff, most_rows):
+                return taken
+        return self.at(window, most_rows)
+
 
 def model_inputs(
     model: RegisteredModel, cutoff: dt.date, snapshots: Snapshots, most_rows: int
@@ -90,7 +98,10 @@ def model_inputs(
         wanted = list(model.card.get("input_columns", ()))
         # A column that the data has no more is not taken: whoever compares says that it is gone.
         named = frozenset(wanted) & frozenset(attribute_names(snapshots.ledger))
-        taken = snapshots.at(window, most_rows, named=named)
+        if set(wanted) <= set(RFM_COLUMNS):
+            taken = snapshots.summary(window, most_rows)
+        else:
+            taken = snapshots.at(window, most_rows, named=named)
         frame, catalogue = (
             taken.snapshot.rfm.join(taken.snapshot.features),
             taken.snapshot.catalogue,

@@ -25,7 +25,7 @@ from serving.model_inputs import Snapshots
 from serving.performance import early_findings, estimate_findings, performance_findings
 from serving.registry import CHURN, CLV
 from serving.scorer import default_cutoff
-from serving.standing import Standing, standing
+from serving.standing import InUse, Standing, standing
 
 if TYPE_CHECKING:
     from features.ledger import Ledger
@@ -50,6 +50,7 @@ class Watch:
         features: Features beside the catalogue, as in training.
         today: The day on which this is asked, to tell whether data still arrives; None: that is not
             asked, as for a cutoff in the past.
+        in_use: Registered model -> how its champion came to be that, as far as it is known.
     """
 
     tracking_uri: str
@@ -58,6 +59,7 @@ class Watch:
     drift: DriftSettings = field(default_factory=DriftSettings)
     features: FeatureSettings | None = None
     today: dt.date | None = None
+    in_use: Mapping[str, InUse] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def monitor(
     with task("Looking for breaks in the data", total=1) as looking:
         data = [*break_findings(ledger, day), *_age(ledger, watch.today)]
         looking.advance()
-    models, found, lacks = _standings(day, watch.tracking_uri)
+    models, found, lacks = _standings(day, watch)
     drift: dict[str, Drift] = {}
     with task("Comparing customers with those of the training", total=len(models)) as comparing:
         for name, each in models.items():
@@ -211,7 +213,7 @@ def _age(ledger: Ledger, today: dt.date | None) -> list[Finding]:
 
 
 def _standings(
-    cutoff: dt.date, tracking_uri: str
+    cutoff: dt.date, watch: Watch
 ) -> tuple[dict[str, Standing], list[Finding], list[Lack]]:
     models: dict[str, Standing] = {}
     found: list[Finding] = []
@@ -219,7 +221,7 @@ def _standings(
     with task("Loading the models", total=2) as loading:
         for name in (CHURN, CLV):
             try:
-                each = standing(name, cutoff, tracking_uri)
+                each = standing(name, cutoff, watch.tracking_uri, watch.in_use.get(name))
             except InputError as problem:
                 if "regulars train" in problem.hint and "no MLflow database" in problem.message:
                     each = None
@@ -318,7 +320,7 @@ def _case(
         since = min((dt.date.fromisoformat(one.subject) for one in early), default=cutoff)
         card = stands.model.card
         closes = since + dt.timedelta(days=int(card["gap_days"]) + int(card["horizon_days"]))
-    return Case(name, stands.model.label, findings, stands.unseen_days, closes)
+    return Case(name, stands.model.label, findings, stands.unseen_days, closes, stands.in_use)
 
 
 def _first_end(lookback: Lookback) -> dt.date | None:

@@ -7,18 +7,31 @@ or fall over a request that nests too deeply; and it says in a header which vers
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from features.errors import InputError
 
 if TYPE_CHECKING:
     from serving.registry import RegisteredModel
 
-__all__ = ["HEADER", "LIMIT", "Gate", "application", "check_address", "gated", "serve"]
+__all__ = [
+    "HEADER",
+    "LIMIT",
+    "Gate",
+    "PromptProtocol",
+    "application",
+    "check_address",
+    "gated",
+    "serve",
+]
 
 HEADER = "X-Regulars-Model"
 """Header of every answer: name and version of the model, as in the scored list."""
@@ -26,6 +39,12 @@ LIMIT = 16 * 2**20
 """Bytes of the largest request, some ten thousand customers; a longer list is batch scoring's."""
 
 _PATH = "/invocations"
+_ADDRESSES = {_PATH: "POST", "/ping": "GET", "/health": "GET", "/version": "GET"}
+_KINDS = re.compile(
+    r"\s*(application/json|text/csv|application/vnd\.apache\.parquet)\s*"
+    r"(;\s*charset=(?i:utf-8)\s*)*"
+)
+_CODES = {404: "ENDPOINT_NOT_FOUND", 405: "BAD_REQUEST"}  # of MLflow; others: a wrong value
 _VERSION = "REGULARS_SERVED_VERSION"  # how the worker processes know
 _STORE = "REGULARS_SERVED_STORE"
 
@@ -52,6 +71,7 @@ class Gate:
         self.label = label
         self.params = frozenset(params)
         self.limit = limit
+        self._turn = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on with its body read."""
@@ -65,7 +85,15 @@ class Gate:
                 message["headers"] = [*message.get("headers", ()), said]
             await send(message)
 
-        if scope["path"] != _PATH or scope["method"] != "POST":
+        method = _ADDRESSES.get(scope["path"])
+        if method is None:
+            there = ", ".join(f"{asks} {path}" for path, asks in _ADDRESSES.items())
+            await _answer(404, f"There is no {scope['path']}; there is {there}.", labelled)
+            return
+        if scope["method"] != method:
+            await _answer(405, f"{scope['path']} takes {method} only.", labelled, allow=method)
+            return
+        if scope["path"] != _PATH:
             await self.app(scope, receive, labelled)
             return
         body = bytearray()
@@ -86,7 +114,10 @@ class Gate:
         async def again() -> Message:
             return waiting.pop() if waiting else await receive()
 
-        await self.app(scope, again, labelled)
+        # One after the other: side by side, requests fight for the interpreter, and all of them
+        # together take twice as long.
+        async with self._turn:
+            await self.app(scope, again, labelled)
 
     def _refusal(self, body: bytes, kind: str) -> tuple[int, str] | None:
         """Status and reason when a request cannot be answered."""
@@ -97,7 +128,13 @@ class Gate:
             )
         if not kind:
             return 415, "The header Content-Type is missing: application/json or text/csv."
-        if kind.split(";")[0].strip() != "application/json":
+        found = _KINDS.fullmatch(kind)
+        if found is None:
+            return 415, (
+                f"The Content-Type is {kind[:100]!r}; it must be application/json, text/csv or "
+                "application/vnd.apache.parquet, in UTF-8."
+            )
+        if found[1] != "application/json":
             return None
         try:
             asked = json.loads(body)
@@ -115,10 +152,25 @@ class Gate:
         return None
 
 
-async def _answer(status: int, reason: str, send: Send) -> None:
+class PromptProtocol(H11Protocol):
+    """HTTP that sends small answers at once (TCP_NODELAY).
+
+    asyncio asks for that itself, but not where workers share a socket that was opened elsewhere:
+    there an answer would wait 40 ms for the client to confirm its headers.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take up a connection."""
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
+
+async def _answer(status: int, reason: str, send: Send, allow: str = "") -> None:
     """An error in the form of MLflow's own."""
-    body = json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": reason}).encode()
+    code = _CODES.get(status, "INVALID_PARAMETER_VALUE")
+    body = json.dumps({"error_code": code, "message": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(b"allow", allow.encode())] if allow else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -161,7 +213,13 @@ def check_address(host: str, port: int) -> None:
 
 
 def serve(
-    name: str, tracking_uri: str | None, *, host: str, port: int, workers: int
+    name: str,
+    tracking_uri: str | None,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    ready: Callable[[str], None],
 ) -> None:  # pragma: no cover - ends with the process
     """Answer requests until the process is told to stop; requests under way are answered first.
 
@@ -171,6 +229,7 @@ def serve(
         host: Address to listen on.
         port: Port to listen on.
         workers: Number of processes.
+        ready: Called with the label of the model when it is loaded, just before it answers.
 
     Raises:
         InputError: The model cannot be loaded, or the address cannot be listened on.
@@ -181,8 +240,9 @@ def serve(
 
     check_address(host, port)
     model = load(name, tracking_uri=tracking_uri)  # a message of ours, before there are workers
+    ready(model.label)
     if workers == 1:
-        uvicorn.run(gated(model), host=host, port=port, log_level="warning")
+        uvicorn.run(gated(model), host=host, port=port, log_level="warning", http=PromptProtocol)
         return
     os.environ[_VERSION] = model.label  # the same for all, whoever becomes champion meanwhile
     if tracking_uri is not None:
@@ -194,4 +254,5 @@ def serve(
         port=port,
         workers=workers,
         log_level="warning",
+        http=PromptProtocol,
     )

@@ -9,6 +9,7 @@ is wrong with it is said at the end.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ def recording(place: ScoreLedger | None, facts: ListFacts) -> Iterator[Record]:
     """Record a list that is made, and written elsewhere, in the block.
 
     Only customers who were scored are recorded. A list of everyone takes the place of what was
-    recorded of that moment and these models; a list of some customers replaces theirs.
+    recorded of that moment and these models; a list of some customers replaces theirs, and what was
+    noted of the others stays.
 
     Args:
         place: Where the score ledger is; None: nothing is recorded.
@@ -130,6 +132,19 @@ def _write(place: ScoreLedger, facts: ListFacts, spool: Path) -> None:
             f"SELECT count(*) FROM {scores} WHERE list_id = ?",  # noqa: S608
             [list_id],
         )
+        lists = store.relation("lists")
+        if customers > pq.read_metadata(spool).num_rows:
+            # The row tells what the others were planned on: of offers with one name, theirs holds.
+            ((before,),) = store.run(
+                f"SELECT offers FROM {lists} WHERE list_id = ?",  # noqa: S608
+                [list_id],
+            )
+            offers = json.loads(facts.noted.get("offers") or "{}") | json.loads(before or "{}")
+            store.run(
+                f"UPDATE {lists} SET customers = ?, offers = ? WHERE list_id = ?",  # noqa: S608
+                [customers, json.dumps(offers), list_id],
+            )
+            return
         row = {
             **dict.fromkeys(LIST_TYPES),
             **facts.noted,
@@ -141,7 +156,6 @@ def _write(place: ScoreLedger, facts: ListFacts, spool: Path) -> None:
             "customers": customers,
             "whole": whole or facts.whole,
         }
-        lists = store.relation("lists")
         store.run(f"DELETE FROM {lists} WHERE list_id = ?", [list_id])  # noqa: S608
         marks = ", ".join("?" for _ in LIST_TYPES)
         names = ", ".join(LIST_TYPES)

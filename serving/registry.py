@@ -54,6 +54,7 @@ CLV = "regulars-clv"
 """Name of the registered customer-lifetime-value model."""
 
 _TRAIN = "Run `regulars train` first."
+_TRAINED = ("churn", "clv", "segments", "next", "uplift")  # what `regulars train` takes
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,10 @@ def load_version(name: str, version: str, tracking_uri: str | None = None) -> Re
     with open_registry(tracking_uri) as (client, uri):
         found = {str(each.version): each for each in versions(client, name, uri)}
         if version not in found:
-            raise InputError(f"{name} has no version {version}.", f"There is {_some(list(found))}.")
+            many = "s" if len(found) > 1 else ""
+            raise InputError(
+                f"{name} has no version {version}.", f"It has version{many} {_some(list(found))}."
+            )
         return _loaded(client, found[version], uri)
 
 
@@ -195,7 +199,7 @@ def versions(client: MlflowClient, name: str, uri: str) -> list[ModelVersion]:
         if not token:
             break
     if not found:
-        raise InputError(f"There is no registered model {name} in {shown_store(uri)}.", _TRAIN)
+        raise _absent(client, name, uri)
     return sorted(found, key=lambda each: -int(each.version))
 
 
@@ -377,9 +381,7 @@ def _version(client: MlflowClient, name: str, alias: str, uri: str) -> ModelVers
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise InputError(
-            f"There is no registered model {name} in {shown_store(uri)}.", _TRAIN
-        ) from error
+        raise _absent(client, name, uri) from error
     version = dict(registered.aliases).get(alias)
     if version is None:
         others = ", ".join(f"{key} (version {value})" for key, value in registered.aliases.items())
@@ -388,6 +390,19 @@ def _version(client: MlflowClient, name: str, alias: str, uri: str) -> ModelVers
             _way_to(alias, name, client, dict(registered.aliases)),
         )
     return client.get_model_version(name, str(version))
+
+
+def _absent(client: MlflowClient, name: str, uri: str) -> InputError:
+    """What to say of a registered model that is not there: those that are, and how it is made."""
+    there = sorted(str(each.name) for each in client.search_registered_models())
+    short = name.removeprefix("regulars-")
+    if not there:
+        hint = _TRAIN
+    elif name != short and short in _TRAINED:
+        hint = f"Run `regulars train {short}` first. There is {_some(there)}."
+    else:
+        hint = f"Correct the name. There is {_some(there)}."
+    return InputError(f"There is no registered model {name} in {shown_store(uri)}.", hint)
 
 
 def _way_to(alias: str, name: str, client: MlflowClient, aliases: Mapping[str, str]) -> str:

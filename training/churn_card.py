@@ -10,12 +10,13 @@ import pandas as pd
 
 from features.gate import gate_problems
 from features.ledger import Ledger
+from models.metrics.probability import level_is_off
 from training.churn_pictures import REFERENCES, Judged
 from training.churn_stages import Training
 from training.model_card import bullets, data_section, interval_text, model_card, table
 from training.run import escaped
 
-__all__ = ["churn_card"]
+__all__ = ["churn_card", "level_words"]
 
 _SHOWN = {
     "churn/roc_auc": "share of pairs put in the right order",
@@ -56,6 +57,16 @@ def churn_card(t: Training, ledger: Ledger, dates: Mapping[str, Any]) -> str:
                 "three reasons."
             ),
         },
+    )
+
+
+def level_words(winner: Judged) -> str:
+    """That the level of a candidate was off at the test; empty where it was not."""
+    if not level_is_off(*winner.resampled.interval("churn/mean_p_minus_rate")):
+        return ""
+    return (
+        f"at the test it said {winner.p.mean():.1%} on average where {winner.churned.mean():.1%} "
+        "left: use its order, not its level"
     )
 
 
@@ -127,6 +138,8 @@ def _limits(t: Training, ledger: Ledger, winner: Judged) -> list[str]:
         f"{off.min():+.1%} and {off.max():+.1%} off the churn rate. Trust the order more than the "
         "level."
     )
+    if words := level_words(winner):
+        found.append(f"{words[0].upper()}{words[1:]}.")
     rarer = int(min(winner.churned.sum(), len(winner.churned) - winner.churned.sum()))
     if rarer < _SURE:
         found.append(f"Only {rarer} customers had the rarer outcome: all measures are rough.")

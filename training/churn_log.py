@@ -10,7 +10,7 @@ from features.compatibility import feature_facts
 from features.ledger import Ledger
 from features.progress import task
 from models.scorers import Recipe
-from training.churn_card import churn_card
+from training.churn_card import churn_card, level_words
 from training.churn_choice import validation_cutoffs
 from training.churn_contest import churn_contest
 from training.churn_model import assemble, features_hash
@@ -93,6 +93,7 @@ def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingRes
     contest = churn_contest(
         winner, t.judged, t.recipes, t.some, t.full, test, test_slice, settings, t.seed
     )
+    off = level_words(t.judged[winner])
     return close_training(
         tracking,
         registered,
@@ -103,6 +104,7 @@ def log_training(t: Training, ledger: Ledger, tracking: Tracking) -> TrainingRes
         winner=winner,
         story=story,
         dates=dates,
+        remark=f"; mind that {off}" if off else "",
     )
 
 

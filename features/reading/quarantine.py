@@ -1,5 +1,7 @@
 """Keep the rows that were set aside, with their place and the reason."""
 
+import json
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -48,8 +50,20 @@ def write_quarantine(
                 "(FORMAT parquet, USE_TMP_FILE false)"
             )
     except (OSError, duckdb.IOException) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or _sentence(str(error))
         raise InputError(
             f"The quarantine folder {folder} cannot be written: {reason}.",
             "Make the folder writable, and check that the disk has room.",
         ) from None
+
+
+def _sentence(said: str) -> str:
+    r"""What the engine says of a write that failed, without the JSON it may come in.
+
+    >>> _sentence('IO Error: {"exception_type":"IO","exception_message":"File \\"a\\": disk full"}')
+    'File "a": disk full'
+    >>> _sentence("IO Error: disk full\nmore")
+    'IO Error: disk full'
+    """
+    found = re.search(r'"exception_message":("(?:[^"\\]|\\.)*")', said)
+    return str(json.loads(found[1])) if found else said.splitlines()[0]

@@ -8,7 +8,17 @@ from scipy import special, stats
 
 from .inputs import Array, probabilities
 
-__all__ = ["bins_of", "brier", "ece", "log_loss", "mean_p_minus_rate", "reliability_table"]
+__all__ = [
+    "bins_of",
+    "brier",
+    "ece",
+    "level_is_off",
+    "log_loss",
+    "mean_p_minus_rate",
+    "reliability_table",
+]
+
+_LEVEL = 0.05  # a sound model is within 1 to 4 points out of time; monitoring tolerates as much
 
 
 def brier(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
@@ -40,6 +50,15 @@ def mean_p_minus_rate(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
     """
     actual, forecast = probabilities(y, p)
     return float(forecast.mean() - actual.mean())
+
+
+def level_is_off(value: float, low: float, high: float) -> bool:
+    """Whether `mean_p_minus_rate` is more than 5 points, and its interval does not hold zero.
+
+    >>> level_is_off(0.11, 0.09, 0.13), level_is_off(0.11, -0.01, 0.23), level_is_off(0.04, 0, 0)
+    (True, False, False)
+    """
+    return abs(value) > _LEVEL and (low > 0.0 or high < 0.0)
 
 
 def bins_of(forecast: Array, bins: int, kind: Literal["width", "mass"]) -> npt.NDArray[np.int64]:

@@ -95,6 +95,7 @@ def report(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger, score_customers
+    from ..monitor import asked_today
     from ..outputs import check_not_source
     from ..report import render_report
 
@@ -105,5 +106,6 @@ def report(
     day = cutoff.date() if cutoff else None
     scores = score_customers(config, ledger, day, None, language=language)
     options = Options(title, language, currency, top, hide_ids)
-    write_text(render_report(config, ledger, scores, options), output)
+    page = render_report(config, ledger, scores, options, today=asked_today(config, day))
+    write_text(page, output)
     console.say(f"Wrote {output}.")

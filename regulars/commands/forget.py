@@ -46,7 +46,8 @@ def forget(
 
     The score ledger, lists and reports beside the configuration, quarantined rows, and what is
     named. The source is only read: delete them there first. Write -- before an id that starts with
-    a hyphen. Exit code 3 when they remain somewhere, or a place could not be read.
+    a hyphen. Exit code 3 when they remain somewhere, or a place could not be read; with --dry-run,
+    when they would.
     """
     from serving.database import parse_target
     from serving.id_list import read_list
@@ -69,5 +70,5 @@ def forget(
         show_forgotten(wanted, places)
     # A store of models on a server is never looked into, and holds no customers.
     seen = [place for place in places if place.kind != "models" or place.state == "remains"]
-    if not dry_run and any(place.state in ("remains", "unread") for place in seen):
+    if any(place.state in ("remains", "unread") for place in seen):
         raise click.exceptions.Exit(3)

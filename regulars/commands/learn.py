@@ -64,6 +64,7 @@ def train(
     """
     from ..config import load_config
     from ..jobs import open_configured_ledger, train_models
+    from ..promotion import champion_now
     from ..report import keep_report
     from ..tables import TableOptions, check_only_with_table, table_config, train_on_table
 
@@ -86,7 +87,7 @@ def train(
         console.show_json([result.to_dict() for result in results])
         return
     for result in results:
-        show_training(result)
+        show_training(result, champion_now(config, result.name))
     show_where_to_look(config)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -33,7 +32,7 @@ def monitor(
 
     from ..config import load_config
     from ..jobs import open_configured_ledger
-    from ..monitor import watch_business
+    from ..monitor import asked_today, watch_business
     from ..outputs import check_not_source
 
     if output is not None:
@@ -41,9 +40,8 @@ def monitor(
     config = load_config(config_path)
     check_not_source(config, output)
     ledger = open_configured_ledger(config)
-    # Whoever asks about a day in the past knows that it is not today.
-    today = None if cutoff else dt.datetime.now(ZoneInfo(config.source.timezone)).date()
-    found = watch_business(config, ledger, cutoff.date() if cutoff else None, today=today)
+    day = cutoff.date() if cutoff else None
+    found = watch_business(config, ledger, day, today=asked_today(config, day))
     if output is not None:
         table = findings_table(found.findings)
         table.insert(0, "as_of", str(found.as_of))

@@ -29,6 +29,8 @@ def serve(model: str, host: str, port: int, workers: int, config_path: Path) -> 
     from ..config import load_config
     from ..promotion import named
 
+    def ready(label: str) -> None:
+        console.say(f"Serving {label} on http://{host}:{port}/invocations")
+
     uri = load_config(config_path).mlflow.tracking_uri
-    console.say(f"Serving {named(model)} on http://{host}:{port}/invocations")
-    serve_model(named(model), uri, host=host, port=port, workers=workers)
+    serve_model(named(model), uri, host=host, port=port, workers=workers, ready=ready)

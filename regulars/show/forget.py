@@ -16,7 +16,7 @@ _STATES = {
     "removed": "removed",
     "found": "would be removed",
     "clean": "not there",
-    "remains": "remains",
+    "remains": "still there",
     "unread": "not looked into",
 }
 _SHOWN = 20
@@ -35,8 +35,8 @@ def summarise_forgotten(ids: Collection[str], places: Sequence[Place]) -> dict[s
     """What was looked at, and who was found nowhere.
 
     Returns:
-        `customers`; `places`, each with name, kind, state, customers, rows and remedy; `nowhere`,
-        the ids that are in none of them.
+        `customers`; `places`, each with name, kind, state, customers, rows (None where they
+        were not counted) and remedy; `nowhere`, the ids that are in none of them.
     """
     found: set[str] = set().union(*(place.found for place in places))
     return {

@@ -77,10 +77,11 @@ def show_measures(found: Found) -> None:
     if summary["latest"] is not None:
         console.show_table(
             f"{summary['latest']} against {summary['before'] or 'nothing before it'}",
-            ["", "before", "latest", "95 %", "of"],
+            ["", "unit", "before", "latest", "95 %", "of"],
             [
                 [
                     row["title"],
+                    _unit(row),
                     _shown(row["before"], row["unit"]),
                     _shown(row["value"], row["unit"]),
                     _interval(row),
@@ -94,9 +95,15 @@ def show_measures(found: Found) -> None:
     if whole:
         console.show_table(
             "Over all data",
-            ["", "value", "95 %", "of"],
+            ["", "unit", "value", "95 %", "of"],
             [
-                [row["title"], _shown(row["value"], row["unit"]), _interval(row), row["n"]]
+                [
+                    row["title"],
+                    _unit(row),
+                    _shown(row["value"], row["unit"]),
+                    _interval(row),
+                    row["n"],
+                ]
                 for row in whole
             ],
         )
@@ -132,6 +139,10 @@ def _show_wide(found: Found, title: str, key: str, names: Sequence[str]) -> None
             for segment in order
         ],
     )
+
+
+def _unit(row: dict[str, Any]) -> str:
+    return str(row["unit"]).replace("_", " ")
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def summarise_monitoring(found: Monitoring) -> dict[str, Any]:
 
     Returns:
         `as_of`, `severity` (the gravest), `findings` (in order, a mapping each), `advice` (name,
-        action, day, reason, code) and `missing` (code, subject, day, words).
+        action, day, reason, code, by_hand) and `missing` (code, subject, day, words).
     """
     return {
         "as_of": found.as_of,

@@ -35,8 +35,13 @@ _SHOWN = (
 """Measures worth a column on a screen; a run has them all."""
 
 
-def show_training(result: TrainingResult) -> None:
-    """Print how the candidates did and what became of the winner."""
+def show_training(result: TrainingResult, champion: str) -> None:
+    """Print how the candidates did and what became of the winner.
+
+    Args:
+        result: Of the training.
+        champion: The version that is champion now, which may have been changed since the gate.
+    """
     measured = result.metrics
     shown = [name for name in _SHOWN if name in measured.columns]
     shown += [str(name) for name in measured.columns if str(name).endswith("/qini_area")]
@@ -49,9 +54,17 @@ def show_training(result: TrainingResult) -> None:
     if not result.version:
         console.say(f"{result.name}: nothing is registered, because {result.reason}.")
         return
-    state = "champion" if result.promoted else "challenger"
     console.say(f"Chosen: {result.winner}")
-    console.say(f"{result.name} version {result.version} is {state}: {result.reason}")
+    version = f"{result.name} version {result.version}"
+    in_use = champion == result.version
+    if result.promoted == in_use:
+        console.say(f"{version} is {'champion' if in_use else 'challenger'}: {result.reason}")
+        return
+    now = f"version {champion}" if champion else "none"
+    console.say(
+        f"{version} was {result.outcome} ({result.reason}), but the champion was changed meanwhile "
+        f"and is {now} now: regulars promote {result.name} --history says why."
+    )
 
 
 def show_where_to_look(config: Config) -> None:

@@ -109,6 +109,8 @@ def from_quarantine(path: Path, ids: Collection[str], *, apply: bool) -> Hit:
 def from_page(path: Path, ids: Collection[str], *, apply: bool) -> Hit:
     """Take the rows of customers off a report, out of its list to act on.
 
+    Its totals and pictures are made of everybody and stay as they are.
+
     Raises:
         InputError: It cannot be read or written. It is as it was.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ __all__ = ["Where", "forget"]
 
 _NAME_IT = "It was not written by Regulars: name it with --in to take them out."
 _IN_USE = "A command that is running writes it: run this one again when it has ended."
+_TOTALS = "Its totals and pictures still count them: write the report anew."
 _IN_MODELS = "Train again, then delete the runs that hold it: `mlflow gc` removes their files."
 
 Hit = tuple[frozenset[str], int]
@@ -69,8 +70,8 @@ def forget(ids: Collection[str], where: Where, *, apply: bool = True) -> tuple[P
         apply: Whether to write; otherwise it is only looked at.
 
     Returns:
-        What was looked at, in this order: score ledger, lists, tables, quarantine, pages,
-        leftovers, models. A place that could not be read or written is among them with the reason.
+        What was looked at, in this order: leftovers, score ledger, lists, tables, quarantine,
+        pages, models. A place that could not be read or written is among them with the reason.
 
     Raises:
         InputError: What was named is not there or is no list; nothing was changed.
@@ -81,6 +82,8 @@ def forget(ids: Collection[str], where: Where, *, apply: bool = True) -> tuple[P
     beside = find_beside(
         where.base, where.quarantine, {*where.source, *named, *filter(None, [file])}
     )
+    # First: a command that ends while the lists are looked at would write them again unseen.
+    places = [_left_behind(path, apply) for path in beside.leftovers]
     work: list[Callable[[], Place]] = []
     if where.score_ledger is not None:
         take = partial(_from_ledger, where.score_ledger, known, apply=apply)
@@ -100,14 +103,12 @@ def forget(ids: Collection[str], where: Where, *, apply: bool = True) -> tuple[P
     work += [partial(_quarantined, path, known, where.whole, apply) for path in beside.quarantine]
     for path in beside.pages:
         take = partial(from_page, path, known, apply=apply)
-        work.append(partial(_place, str(path), "page", take, apply))
+        work.append(partial(_page, str(path), take, apply))
     work.append(partial(_models, where.tracking_uri, known))
-    places = []
     with task("Looking for customers", total=len(work)) as looking:
         for look in work:
             places.append(look())
             looking.advance()
-    places += [_left_behind(path, apply) for path in beside.leftovers if path.exists()]
     unread = beside.unread.items()
     places += [Place(str(path), "list", "unread", remedy=why) for path, why in unread]
     return tuple(places)
@@ -122,9 +123,14 @@ def _place(
     except InputError as problem:
         return Place(name, kind, "unread", remedy=f"{problem.message} {problem.hint}".strip())
     if not found:
-        return Place(name, kind, "clean")
+        return Place(name, kind, "clean", rows=0)
     state: State = "remains" if left_alone else "removed" if apply else "found"
     return Place(name, kind, state, found, rows, left_alone)
+
+
+def _page(name: str, take: Callable[[], Hit], apply: bool) -> Place:
+    place = _place(name, "page", take, apply)
+    return replace(place, remedy=_TOTALS) if place.found else place
 
 
 def _file(place: ScoreLedger | None) -> Path | None:
@@ -176,10 +182,8 @@ def _quarantined(path: Path, ids: frozenset[str], whole: frozenset[str], apply: 
 
 def _left_behind(path: Path, apply: bool) -> Place:
     """Who is in it is not asked: nobody needs it."""
-    if not apply:
-        return Place(str(path), "leftover", "found")
-    if remove(path):
-        return Place(str(path), "leftover", "removed")
+    if remove(path, apply=apply):
+        return Place(str(path), "leftover", "removed" if apply else "found")
     return Place(str(path), "leftover", "remains", remedy=_IN_USE)
 
 

@@ -26,11 +26,11 @@ def leftovers(folder: Path) -> list[Path]:
     ]
 
 
-def remove(path: Path) -> bool:
+def remove(path: Path, *, apply: bool = True) -> bool:
     """Remove what nobody uses any more; an output that was not finished is made anew.
 
     Returns:
-        Whether it is gone; not where a running command holds it.
+        Whether it is gone, or without `apply` could be; not where a running command holds it.
     """
     lock = path.with_suffix(".lock") if path.is_dir() else path
     handle = None
@@ -39,8 +39,11 @@ def remove(path: Path) -> bool:
             handle = take(lock)
             if handle is None:
                 return False
+        if not apply:
+            return True
         if path.is_dir():
             shutil.rmtree(path)
+            lock.unlink(missing_ok=True)
         else:
             path.unlink(missing_ok=True)
     except OSError:

@@ -25,7 +25,7 @@ class Place:
         kind: What it is.
         state: What became of it.
         found: Ids of the customers who are, or were, there.
-        rows: Rows that are, or were, about them.
+        rows: Rows that are, or were, about them; None where they were not counted.
         remedy: What a person has to do; empty where nothing.
     """
 
@@ -33,5 +33,5 @@ class Place:
     kind: Kind
     state: State
     found: frozenset[str] = frozenset()
-    rows: int = 0
+    rows: int | None = None
     remedy: str = ""

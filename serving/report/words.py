@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
+from features.measures import Measure
 from serving.report.material import Language
 
-__all__ = ["Words", "catalogue"]
+__all__ = ["Words", "catalogue", "chinese_definitions"]
 
 _NB = "\u00a0"
 _MINUS = "\u2212"
@@ -40,6 +41,13 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
 
     walk(tomllib.loads(source), "")
     return found
+
+
+@cache
+def chinese_definitions() -> Mapping[str, str]:
+    """The definition of every measure in Chinese: name -> text, from `measures_zh.toml`."""
+    source = resources.files("serving.report").joinpath("measures_zh.toml")
+    return tomllib.loads(source.read_text(encoding="utf-8"))
 
 
 class Words:
@@ -77,6 +85,18 @@ class Words:
         """The text of a value of the data that the catalogue knows, else the value itself."""
         key = f"{group}.{value}"
         return self.t(key) if self.has(key) else value
+
+    def definition(self, row: Measure) -> str:
+        """What a measure is, as a sentence.
+
+        >>> from features.measures import find
+        >>> Words("en").definition(find("tickets")), Words("zh").definition(find("tickets"))
+        ('Tickets opened.', '新开工单数。')
+        """
+        if self.language == "zh":
+            return f"{chinese_definitions()[row.name]}。"
+        text = row.definition
+        return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
     def count(self, value: float) -> str:
         """A whole number."""

@@ -1,12 +1,15 @@
 """A lock excludes other processes, and dies with its holder."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from features import locking
 from features.errors import InputError
-from features.locking import hold
+from features.locking import hold, take
 from features.progress import reporting
 
 HOLDER = """
@@ -76,3 +79,38 @@ def test_an_error_inside_lets_go(tmp_path):
         raise ZeroDivisionError
     with hold(tmp_path / "a.lock", "it", seconds=0):
         pass
+
+
+def test_no_file_stays_and_contenders_never_meet(tmp_path, monkeypatch):
+    monkeypatch.setattr(locking, "_STEP", 0.0005)
+    path, inside, most = tmp_path / "a.lock", [], []
+
+    def work(number):
+        for _ in range(50):
+            with hold(path, "it", seconds=60):
+                inside.append(number)
+                most.append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert most == [1] * 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_on_a_file_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    path = tmp_path / "a.lock"
+    taken = locking._taken
+
+    def late(handle):
+        if path.read_text():  # its holder lets go between the opening and the locking
+            path.unlink()
+            path.touch()
+        return taken(handle)
+
+    path.write_text("the first")
+    monkeypatch.setattr(locking, "_taken", late)
+    assert take(path) is None
+    handle = take(path)
+    assert handle is not None
+    os.close(handle)

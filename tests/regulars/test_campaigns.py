@@ -58,6 +58,15 @@ def test_an_effect_beyond_all_shares_is_refused(shop, capsys):
     assert "cannot change" in capsys.readouterr().err
 
 
+def test_what_costs_nothing_has_no_break_even(shop, capsys):
+    assert run(["power", "-c", str(shop), "--cost", "0"]) == 2
+    assert "--effect 0.02" in capsys.readouterr().err
+    assert run(["power", "-c", str(shop), "--cost", "0", "--effect", "0.1", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["cost"], plan["effect"]) == (0, 0.1)
+    assert all(row["customers_for_spend"] is None for row in plan["plans"])
+
+
 def test_no_campaign_no_uplift(shop):
     config = load_config(shop)
     ledger = open_configured_ledger(config)

@@ -177,6 +177,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(shop, tmp_path):
     assert page.lower().startswith("<!doctype html>")
     assert 'src="http' not in page
     assert "regulars-churn" in page
+    assert "The last transaction is of" in page  # long ago, as `regulars monitor` says
 
 
 def test_the_page_is_kept_with_the_winning_runs_and_names_no_customer(shop, tmp_path):

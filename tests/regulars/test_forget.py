@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_who_is_still_in_the_source_needs_a_person(
 ) -> None:
     assert run(["forget", "CUST-1"]) == 3
     told = "".join(capsys.readouterr())
-    assert "the source: transactions" in told
+    assert re.search(r"the source: transactions +still there +1\b", told)
     assert "never writes to its source" in told
     assert "CUST-1" not in left(shop / "scores.csv")
     assert "CUST-1" in left(shop / "out" / "old.parquet")
@@ -68,12 +69,21 @@ def test_who_is_in_no_source_is_gone_and_folders_that_are_named_are_searched(
 
 def test_a_dry_run_says_where_they_are(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (shop / "scores.csv").read_bytes()
-    assert run(["forget", "--dry-run", "CUST-1", "\x1b[31mx"]) == 0
+    assert run(["forget", "--dry-run", "CUST-1", "\x1b[31mx"]) == 3  # it is in the source
     told = capsys.readouterr().out
     assert "would be removed" in told
     assert "\\x1b[31mx" in told
     assert "\x1b[31mx" not in told
     assert (shop / "scores.csv").read_bytes() == before
+    assert run(["forget", "--dry-run", "CUST-10"]) == 0
+
+
+def test_a_place_that_nobody_could_look_into_shows_no_count(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "data" / "orders.csv").unlink()
+    assert run(["forget", "--dry-run", "CUST-10"]) == 3
+    assert re.search(r"the source +not looked into +-\s", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

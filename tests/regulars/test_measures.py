@@ -42,6 +42,8 @@ def test_the_file_and_what_is_said(shop: Path, capsys: pytest.CaptureFixture[str
     assert {"country=NL", "cohort=2023-01", "all"} <= set(table["segment"])
     said = " ".join(capsys.readouterr().out.split())
     assert "2023-12 against 2023-11" in said
+    assert "Revenue money " in said
+    assert "Repeat-purchase rate share " in said
     assert "There is no table acquisition with what each customer cost." in said
     assert "Nobody could be scored: There is no MLflow database" in said
     assert not (shop / "mlflow.db").exists()
@@ -66,6 +68,14 @@ def test_an_unknown_segment_is_refused_before_any_work(
     code, _ = measures(shop, "--segment", "contry")
     assert code == 2
     assert "Did you mean country" in capsys.readouterr().err
+
+
+def test_segments_of_today_are_no_segments_of_the_past(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = measures(shop, "--segment", "rfm_segment")
+    assert code == 2
+    assert "`regulars segments` counts" in capsys.readouterr().err
 
 
 def test_scores_are_used_where_there_are_models(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from serving.advice import Case, advise
 from serving.findings import Finding
+from serving.standing import InUse
 
 DAY = dt.date(2024, 6, 1)
 LATER = dt.date(2024, 8, 1)
@@ -60,3 +62,17 @@ def test_the_reason_holds_the_words_of_what_was_found() -> None:
     assert "40 days" in advise(case(), DAY).reason
     both = advise(case(act("early", "early_returns"), closes=LATER), DAY)
     assert (both.action, str(LATER) in both.reason) == ("retrain", True)
+
+
+@pytest.mark.parametrize(
+    ("way", "data", "told"),
+    [("rollback", [], True), ("gate", [], False), ("hand", [act("breaks", "missing_days")], True)],
+)
+def test_a_choice_by_hand_is_said_with_every_advice(
+    way: Any, data: list[Finding], told: bool
+) -> None:
+    chosen = InUse(DAY, way, "totals too high")
+    plain = advise(case(), DAY, data)
+    found = advise(replace(case(), in_use=chosen), DAY, data)
+    assert (found.action, found.code) == (plain.action, plain.code)
+    assert (found.by_hand == chosen, "totals too high" in found.reason) == (told, told)

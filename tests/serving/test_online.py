@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import uvicorn
 from mlflow.pyfunc import scoring_server
+from uvicorn.server import ServerState
 
 from features.errors import InputError
-from serving.online import HEADER, Gate, check_address, gated
+from regulars.cli import run
+from serving.online import HEADER, Gate, PromptProtocol, check_address, gated
 
 JSON = "application/json"
 
 
-def ask(app, body, kind=JSON):
+def ask(app, body, kind=JSON, method="POST", path="/invocations"):
     """Status, answer and headers of one request, without a network."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = [(b"content-type", kind.encode())] if kind else []
@@ -38,8 +41,8 @@ def ask(app, body, kind=JSON):
         sent.append(message)
 
     scope = {
-        "type": "http", "http_version": "1.1", "method": "POST", "path": "/invocations",
-        "raw_path": b"/invocations", "query_string": b"", "root_path": "", "scheme": "http",
+        "type": "http", "http_version": "1.1", "method": method, "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
         "headers": headers, "client": ("test", 1), "server": ("test", 80),
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
@@ -81,6 +84,66 @@ def rows(registered, features, rfm):
         "churn": features[churn.card["feature_names"]].head(5),
         "clv": rfm[["frequency", "recency", "T", "monetary_value"]].head(5),
     }
+
+
+def test_requests_take_turns():
+    busy, most = 0, 0
+
+    async def app(scope, receive, send):
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.01)
+        busy -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    gate, done = Gate(app, "model/1"), []
+
+    async def one():
+        async def receive():
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        async def send(message):
+            done.append(message["type"])
+
+        kind = [(b"content-type", JSON.encode())]
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": kind}
+        await gate(scope, receive, send)
+
+    async def many():
+        await asyncio.gather(*(one() for _ in range(5)))
+
+    asyncio.run(many())
+    assert (done.count("http.response.body"), most) == (5, 1)
+
+
+def test_answers_are_sent_at_once_on_a_socket_that_workers_share():
+    """uvicorn opens it without naming TCP, and asyncio then leaves Nagle's algorithm on."""
+    config = uvicorn.Config(lambda: None, host="127.0.0.1", port=0, log_level="warning")
+    shared, found = config.bind_socket(), []
+
+    class Seen(PromptProtocol):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            connection = transport.get_extra_info("socket")
+            found.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def connect():
+        def protocol():
+            return Seen(config, ServerState(), {})
+
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(protocol, sock=shared)
+        _, writer = await asyncio.open_connection(*shared.getsockname())
+        while not found:
+            await asyncio.sleep(0.01)
+        writer.close()
+        server.close()
+
+    config.load()
+    asyncio.run(connect())
+    assert found[0]
 
 
 @pytest.mark.parametrize("kind", ["churn", "clv"])
@@ -172,11 +235,36 @@ def test_the_gate_keeps_out_what_mlflow_lets_pass(servers, rows):
         status, text, _ = ask(gate, body)
         assert (status, reason in text) == (400, True), text
     assert "no dictionary" in ask(servers["churn"][0], split(rows["churn"], params=[1]))[1]
-    assert ask(gate, split(rows["clv"]), kind=None)[0] == 415
-    assert ask(gate, split(rows["clv"]), kind="text/plain")[0] == 415
     small = Gate(gate.app, gate.label, gate.params, limit=100)
     status, text, _ = ask(small, split(rows["clv"]))
     assert (status, "larger than 100 bytes" in text) == (413, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code", "reason"),
+    [
+        ({"path": "/predict"}, 404, "ENDPOINT_NOT_FOUND", "POST /invocations, GET /ping"),
+        ({"method": "GET"}, 405, "BAD_REQUEST", "/invocations takes POST only"),
+        ({"path": "/ping"}, 405, "BAD_REQUEST", "/ping takes GET only"),
+        ({"kind": None}, 415, "INVALID_PARAMETER_VALUE", "Content-Type is missing"),
+        ({"kind": "text/plain"}, 415, "INVALID_PARAMETER_VALUE", "'text/plain'"),
+        ({"kind": f"{JSON}; charset=latin-1"}, 415, "INVALID_PARAMETER_VALUE", "UTF-8"),
+        ({"kind": f"{JSON}; odata=x"}, 415, "INVALID_PARAMETER_VALUE", "odata"),
+    ],
+)
+def test_what_is_no_request_gets_one_form_of_answer(servers, rows, asked, status, code, reason):
+    found, text, headers = ask(servers["clv"][0], split(rows["clv"]), **asked)
+    said = strict(text)
+    assert (found, said["error_code"], reason in said["message"]) == (status, code, True), text
+    assert HEADER.lower().encode() in headers
+    assert (b"allow" in headers) == (status == 405)
+
+
+def test_health_and_version_pass_the_gate(servers):
+    for path in ("/ping", "/health", "/version"):
+        assert ask(servers["clv"][0], b"", method="GET", path=path)[0] == 200
+    kind = "application/json; charset=UTF-8"
+    assert ask(servers["clv"][0], b"[1, 2]", kind)[0] == 400
 
 
 def test_csv_is_answered_too(servers, rows, registered):
@@ -199,6 +287,23 @@ def test_an_address_in_use_is_refused_in_words():
         with pytest.raises(InputError, match=f"127.0.0.1, port {port}"):
             check_address("127.0.0.1", port)
     check_address("127.0.0.1", port)
+
+
+def test_it_is_said_that_a_model_is_served_once_it_is_loaded(
+    full_registry, tmp_path, monkeypatch, capsys
+):
+    config = tmp_path / "regulars.toml"
+    config.write_text(f'[mlflow]\ntracking_uri = "{full_registry.uri}"\n')
+    command = ["serve", "absent", "-c", str(config), "--port", str(free_port())]
+    assert run(command) == 2
+    assert "Serving" not in capsys.readouterr().out
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "false")
+    monkeypatch.setattr("uvicorn.run", lambda app, **_: print("listens"))
+    command[1] = "clv"
+    assert run(command) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("Serving regulars-clv/")
+    assert second == "listens"
 
 
 def post(port, body):

@@ -1,5 +1,6 @@
 """`regulars promote`: what it does, what it refuses, and what the history says afterwards."""
 
+import datetime as dt
 import json
 import shutil
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 from features.compatibility import feature_facts
 from features.errors import InputError
 from regulars.cli import run
+from regulars.config import load_config
+from regulars.monitor import champions_in_use
 from serving import compatibility
 from serving.compatibility import check_features
 from serving.registry import load, load_version
@@ -81,10 +84,25 @@ def test_by_hand_and_back_again(promote, client):
     assert (code, "too many contacts" in out) == (0, True)
 
 
+def test_monitoring_knows_who_put_a_version_back_and_why(promote, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.registry.CHURN", NAME)
+    config = load_config(tmp_path)
+    assert NAME not in champions_in_use(config)
+    for version in ("1", "2"):
+        move_champion(client, NAME, version, way="gate", why="better")
+    assert not champions_in_use(config)[NAME].by_hand
+    assert promote(NAME, "--rollback", "--why", "too many contacts")[0] == 0
+    found = champions_in_use(config)[NAME]
+    assert (found.way, found.why, found.by_hand) == ("rollback", "too many contacts", True)
+    assert found.since == dt.datetime.now(dt.UTC).date()
+    client.set_registered_model_alias(NAME, "champion", "3")
+    assert champions_in_use(config)[NAME].way == "outside"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((NAME, "--to", "champion", "9", "--why", "x"), f"{NAME} has no version 9"),
+        ((NAME, "--to", "champion", "9", "--why", "x"), "It has versions 3, 2, 1."),
         ((NAME, "--to", "champion", "1"), "Say why"),
         ((NAME, "--to", "champion", "1", "--why", "  "), "There is no reason"),
         ((NAME, "--to", "champion", "1", "--why", "x" * 1001), "1,001 characters"),

@@ -149,7 +149,8 @@ def test_a_server_that_is_something_else_is_an_error_of_the_setting() -> None:
 def test_an_unknown_model_and_a_missing_alias_are_told_apart(churn_registry: Any) -> None:
     error = refusal(churn_registry.uri, name="regulars-nothing")
     assert "no registered model regulars-nothing" in error.message
-    assert "regulars train" in error.hint
+    assert "There is regulars-churn" in error.hint
+    assert "`regulars train next`" in refusal(churn_registry.uri, name="regulars-next").hint
     error = refusal(churn_registry.uri, alias="challenger")
     assert "No version of regulars-churn is the challenger" in error.message
     assert "champion (version 1)" in error.message

@@ -1,6 +1,7 @@
 """The score ledger: whole, once, as it was said, and never at the cost of the list itself."""
 
 import datetime as dt
+import json
 import threading
 import time
 from dataclasses import replace
@@ -129,6 +130,26 @@ def test_everyone_takes_the_place_of_everyone_and_some_replace_only_themselves(p
     keep(place, FACTS, some)
     pd.testing.assert_frame_equal(read_scores(place, 1), said(*some), check_exact=True)
     assert read_lists(place)["customers"].tolist() == [3]
+
+
+def test_a_list_of_some_leaves_what_was_noted_of_the_others(place):
+    def terms(**offers):
+        return json.dumps({name: {"contact_cost": cost} for name, cost in offers.items()})
+
+    whole = {**FACTS.noted, "offers": terms(gift=1.0, call=4.0)}
+    later = {**FACTS.noted, "offers": terms(gift=2.0, letter=3.0), "data_until": FACTS.as_of}
+    keep(place, replace(FACTS, noted=whole), block())
+    first = read_lists(place).drop(columns="offers")
+    keep(place, replace(FACTS, whole=False, noted=later), block(IDS[:3], seed=2))
+    lists = read_lists(place)
+    pd.testing.assert_frame_equal(lists.drop(columns="offers"), first)
+    offers = json.loads(lists["offers"][0])
+    assert {name: each["contact_cost"] for name, each in offers.items()} == {
+        "gift": 1.0, "call": 4.0, "letter": 3.0,
+    }  # fmt: skip
+    keep(place, replace(FACTS, whole=False, noted=later), block(seed=4))
+    (row,) = read_lists(place).to_dict("records")
+    assert (row["offers"], row["data_until"].date()) == (later["offers"], FACTS.as_of)
 
 
 def test_a_registry_that_began_anew_does_not_mix_with_the_old_one(place):

@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from models.metrics.bootstrap import Interval
+from models.metrics.bootstrap import Interval, resample
+from training.churn_card import level_words
 from training.clv_candidates import Forecast
 from training.clv_card import interval_table
 from training.model_card import LIMIT, interval_text, model_card, shortened, table
@@ -81,3 +83,19 @@ def test_intervals_are_those_of_the_seed() -> None:
 def test_what_cannot_be_measured_has_no_interval() -> None:
     nothing = np.zeros(4)
     assert "purchases/bias" not in set(intervals(nothing, np.ones(4))["measure"])
+
+
+@pytest.mark.parametrize(
+    ("customers", "said", "told"),
+    [(1000, 0.62, True), (1000, 0.54, False), (20, 0.62, False)],
+)
+def test_a_level_is_said_to_be_off_beyond_5_points_and_beyond_chance(
+    customers: int, said: float, told: bool
+) -> None:
+    left = np.tile([0.0, 1.0], customers // 2)
+    p = np.full(customers, said)
+    judged: Any = SimpleNamespace(
+        p=p, churned=left, resampled=resample(left, p, replicates=50, seed=0)
+    )
+    words = level_words(judged)
+    assert ("62.0% on average where 50.0% left" in words, words != "") == (told, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.metrics.probability import level_is_off
 from serving.report.blocks import Block, Cell, Figure, Section, Table
 from serving.report.charts import ACCENT, lines, ranked
 from serving.report.story import Story
@@ -27,7 +28,21 @@ def churn(story: Story) -> Section:
     if measures is not None:
         blocks.append(measures)
     missing = [] if len(blocks) > 1 else [w.t("churn.no_run", model=model.label)]
-    return Section("churn", w.t("churn.title"), w.t("churn.lead"), blocks, missing)
+    return Section("churn", w.t("churn.title"), _lead(story), blocks, missing)
+
+
+def _lead(story: Story) -> str:
+    """How it was measured, and whether the level was off."""
+    w, ends = story.words, story.material.table("regulars-churn", "intervals")
+    lead = w.t("churn.lead")
+    if ends.empty:
+        return lead
+    for row in ends[ends["measure"] == "churn/mean_p_minus_rate"].to_dict("records"):
+        if level_is_off(row["value"], row["low"], row["high"]):
+            gap, low, high = (w.signed(row[name], "share") for name in ("value", "low", "high"))
+            between = w.t("range", low=low, high=high)
+            return w.t("churn.lead_off", lead=lead, gap=gap, between=between)
+    return lead
 
 
 def model_table(story: Story, name: str, shown: dict[str, str]) -> Table | None:

@@ -29,28 +29,17 @@ def definitions(story: Story) -> Section:
         rows: list[list[str | Cell]] = [
             [
                 Cell(story.title(row.name), note=row.name),
-                Cell(_sentence(row.definition), note=row.source),
+                Cell(w.definition(row), note=row.source),
             ]
             for row in shown
         ]
-        note = w.t("definitions.note") if w.language != "en" else ""
         blocks.append(
             Table(
                 [w.t("measure_word"), w.t("term.meaning")],
                 rows,
                 w.t("definitions.measures", n=len(rows)),
-                note,
                 texts=words,
                 folded=True,
             )
         )
     return Section("definitions", w.t("definitions.title"), w.t("definitions.lead"), blocks)
-
-
-def _sentence(text: str) -> str:
-    """A definition as a sentence.
-
-    >>> _sentence("customers with a purchase")
-    'Customers with a purchase.'
-    """
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

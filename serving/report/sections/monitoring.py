@@ -13,6 +13,7 @@ from serving.report.charts import ACCENT, lines, ranked
 from serving.report.story import Story
 
 if TYPE_CHECKING:
+    from serving.advice import Advice
     from serving.findings import Finding
     from serving.monitor import Monitoring
 
@@ -61,12 +62,20 @@ def _advice(story: Story, found: Monitoring) -> Tiles | None:
         Tile(
             one.name,
             w.t(f"monitor.do_{one.action}"),
-            one.reason if w.language == "en" else w.t(f"monitor.because_{one.code}"),
+            _because(story, one),
             "" if one.day is None else w.t("monitor.on", day=w.date(one.day)),
         )
         for one in found.advice
     ]
     return Tiles(tiles, w.t("monitor.advice")) if tiles else None
+
+
+def _because(story: Story, one: Advice) -> str:
+    w = story.words
+    if w.language == "en":
+        return one.reason
+    chosen = "" if one.by_hand is None else w.t("monitor.by_hand", why=one.by_hand.why)
+    return w.t(f"monitor.because_{one.code}") + chosen
 
 
 def _open(story: Story, found: Monitoring) -> Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import itertools
 import json
@@ -20,7 +21,7 @@ from features.catalogue import CATALOGUE
 from features.measures import Missing
 from features.measures.table import no_rows
 from serving import monitor as monitor_module
-from serving.advice import ACTIONS
+from serving.advice import ACTIONS, Case, advise
 from serving.findings import AREAS
 from serving.monitor import Lack
 from serving.registry import CHURN
@@ -28,6 +29,7 @@ from serving.report import Material, Options, render
 from serving.report import page as page_module
 from serving.report.sections.portfolio import decile_shares
 from serving.report.words import Words
+from serving.standing import InUse
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -256,6 +258,40 @@ def test_monitoring_is_told_in_both_languages_and_its_absence_in_a_sentence(
     calm = replace(material.monitoring, findings=material.monitoring.findings[2:], drift={},
                    lookback=None, lacks=(Lack("none_closed", "x", day=None),))  # fmt: skip
     assert said.t("monitor.calm", of=1) in text(render(replace(material, monitoring=calm), options))
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_level_that_was_off_is_said_with_its_interval(material: Material, language: str) -> None:
+    options = Options(language=language)  # type: ignore[arg-type]
+    said = Words(language)  # type: ignore[arg-type]
+    told = {}
+    for least in (0.08, -0.01):
+        ends = pd.DataFrame(
+            {"measure": ["churn/mean_p_minus_rate"], "value": 0.11, "low": least, "high": 0.14}
+        )
+        tables = {**material.evaluation, CHURN: {"intervals": ends}}
+        told[least] = text(render(replace(material, evaluation=tables), options))
+    lead = said.t("churn.lead")
+    low, high, gap = (said.signed(each, "share") for each in (0.08, 0.14, 0.11))
+    between = said.t("range", low=low, high=high)
+    sentence = said.t("churn.lead_off", lead=lead, gap=gap, between=between)
+    sentence = " ".join(sentence.split())
+    assert (sentence in told[0.08], sentence in told[-0.01]) == (True, False)
+    assert lead in told[-0.01]
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_advice_says_why_a_person_chose_the_version_in_use(
+    material: Material, language: str
+) -> None:
+    assert material.monitoring is not None
+    chosen = InUse(dt.date(2024, 5, 2), "rollback", "totals too high")
+    advice = advise(Case(CHURN, f"{CHURN}/1", unseen_days=40, in_use=chosen), dt.date(2024, 7, 1))
+    found = replace(material.monitoring, advice=(advice,))
+    told = text(render(replace(material, monitoring=found), Options(language=language)))  # type: ignore[arg-type]
+    assert "totals too high" in told
 
 
 def test_every_code_of_advice_and_lack_has_its_words() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import serving.report
+from features.measures import MEASURES
 from serving.report.material import LANGUAGES
-from serving.report.words import Words, catalogue
+from serving.report.words import Words, catalogue, chinese_definitions
 
 SOURCES = sorted(Path(serving.report.__file__).parent.rglob("*.py"))
 TEMPLATES = sorted(Path(serving.report.__file__).parent.glob("*.j2"))
@@ -37,6 +38,15 @@ def test_every_text_that_is_asked_for_is_there_and_none_is_left_over() -> None:
         stems = {key, key.split(".")[0], key.rsplit(".", 1)[0] + "."}
         stems |= {key[: i + 1] for i, mark in enumerate(key) if mark in "._"}
         assert stems & written, key
+
+
+def test_every_measure_has_a_chinese_title_and_definition() -> None:
+    names = [row.name for row in MEASURES]
+    assert list(chinese_definitions()) == names
+    assert {f"measure.{name}" for name in names} <= set(catalogue())
+    for text in chinese_definitions().values():
+        assert re.search("[\u4e00-\u9fff]", text)
+        assert not text.endswith(("。", "."))
 
 
 @pytest.mark.parametrize(
