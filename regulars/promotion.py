@@ -85,7 +85,8 @@ def roll_back(config: Config, model: str | None, why: str) -> Promotion:
     Raises:
         InputError: As for `promote_version`, or there was none before.
     """
-    from serving.registry import open_registry, versions
+    from serving.store import open_registry
+    from serving.versions import versions
     from training.champions import predecessor
 
     name = named(model or "churn")
@@ -107,7 +108,8 @@ def champion_history(config: Config, model: str | None) -> dict[str, list[Reign]
     Raises:
         InputError: The registry cannot be reached, or has no such model.
     """
-    from serving.registry import open_registry, versions
+    from serving.store import open_registry
+    from serving.versions import versions
     from training.champions import reigns
 
     with open_registry(config.mlflow.tracking_uri) as (client, uri):
@@ -125,7 +127,7 @@ def champion_now(config: Config, name: str) -> str:
     Raises:
         InputError: The registry cannot be reached.
     """
-    from serving.registry import open_registry
+    from serving.store import open_registry
     from training.champions import CHAMPION, by_alias
 
     with open_registry(config.mlflow.tracking_uri) as (client, _):
@@ -135,7 +137,8 @@ def champion_now(config: Config, name: str) -> str:
 
 def _move(config: Config, name: str, number: str, way: Way, why: str) -> Promotion:
     from serving.compatibility import check_features
-    from serving.registry import load_version, open_registry
+    from serving.registry import load_version
+    from serving.store import open_registry
     from training.champions import (
         CHAMPION,
         by_alias,

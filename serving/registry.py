@@ -7,16 +7,12 @@ it does not make an untrusted registry safe, because the code stored with a mode
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import socket
-import sqlite3
 import tempfile
-import urllib.request
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,9 +22,9 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from features.errors import InputError
-from features.reading.addresses import shown_store
-from features.reading.postgres import check_store
 from serving.model_folder import RETRAIN, check_folder, copy_folder
+from serving.store import open_registry
+from serving.versions import some_of, version_with_alias, versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,19 +38,13 @@ __all__ = [
     "load",
     "load_if_any",
     "load_version",
-    "newest_version",
-    "open_registry",
     "run_tables",
-    "versions",
 ]
 
 CHURN = "regulars-churn"
 """Name of the registered churn model."""
 CLV = "regulars-clv"
 """Name of the registered customer-lifetime-value model."""
-
-_TRAIN = "Run `regulars train` first."
-_TRAINED = ("churn", "clv", "segments", "next", "uplift")  # what `regulars train` takes
 
 
 @dataclass(frozen=True)
@@ -147,7 +137,7 @@ def load(name: str, alias: str = "champion", tracking_uri: str | None = None) ->
             alias, or the model's files are missing, damaged, pickled or not ours.
     """
     with open_registry(tracking_uri) as (client, uri):
-        return _loaded(client, _version(client, name, alias, uri), uri)
+        return _loaded(client, version_with_alias(client, name, alias, uri), uri)
 
 
 def load_version(name: str, version: str, tracking_uri: str | None = None) -> RegisteredModel:
@@ -161,46 +151,9 @@ def load_version(name: str, version: str, tracking_uri: str | None = None) -> Re
         if version not in found:
             many = "s" if len(found) > 1 else ""
             raise InputError(
-                f"{name} has no version {version}.", f"It has version{many} {_some(list(found))}."
+                f"{name} has no version {version}.", f"It has version{many} {some_of(list(found))}."
             )
         return _loaded(client, found[version], uri)
-
-
-@contextlib.contextmanager
-def open_registry(tracking_uri: str | None = None) -> Iterator[tuple[MlflowClient, str]]:
-    """A client of the registry and its address, for the block; errors in it become ours.
-
-    Args:
-        tracking_uri: Where MLflow keeps its records; MLflow's own setting when left out.
-
-    Raises:
-        InputError: There is no MLflow database, it does not answer, or it gave an error.
-    """
-    import mlflow
-
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    _check_reachable(uri)
-    with _mlflow_errors(uri):
-        yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), uri
-
-
-def versions(client: MlflowClient, name: str, uri: str) -> list[ModelVersion]:
-    """All versions of a registered model, the newest first.
-
-    Raises:
-        InputError: There is none.
-    """
-    found: list[ModelVersion] = []
-    token = None
-    while True:
-        page = client.search_model_versions(f"name='{name}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            break
-    if not found:
-        raise _absent(client, name, uri)
-    return sorted(found, key=lambda each: -int(each.version))
 
 
 def _loaded(client: MlflowClient, found: ModelVersion, uri: str) -> RegisteredModel:
@@ -240,13 +193,9 @@ def load_if_any(
     Raises:
         InputError: As for `load`, but for that.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
 
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    _check_reachable(uri)
-    with _mlflow_errors(uri):
-        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with open_registry(tracking_uri) as (client, _):
         try:
             registered = client.get_registered_model(name)
         except MlflowException as error:
@@ -256,17 +205,6 @@ def load_if_any(
         if alias not in dict(registered.aliases):
             return None
     return load(name, alias, tracking_uri)
-
-
-def newest_version(name: str, tracking_uri: str | None = None) -> tuple[str, dict[str, str]]:
-    """The number of the version that was registered last, and its tags.
-
-    Raises:
-        InputError: The registry cannot be asked, or has no such model.
-    """
-    with open_registry(tracking_uri) as (client, uri):
-        last = versions(client, name, uri)[0]
-    return str(last.version), dict(last.tags)
 
 
 def run_tables(
@@ -302,127 +240,6 @@ def run_tables(
         except (MlflowException, OSError):  # the run or its files were deleted
             return found
     return found
-
-
-def _check_reachable(uri: str) -> None:
-    """Refuse a registry that is not there, before MLflow creates one or waits for minutes."""
-    parts = urlsplit(uri)
-    check_store(uri)
-    if parts.scheme == "sqlite":
-        _check_sqlite(unquote(uri.split("://", 1)[1].split("?", 1)[0].removeprefix("/")), uri)
-    elif parts.scheme in ("", "file"):
-        raise InputError(
-            f"MLflow keeps no registry in plain folders such as {uri}.",
-            'Use tracking_uri = "sqlite:///mlflow.db" or the address of an MLflow server.',
-        )
-    elif parts.scheme in ("http", "https") and parts.hostname:
-        proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(
-            parts.hostname
-        )
-        if not proxied:
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            try:
-                socket.create_connection((parts.hostname, port), timeout=10).close()
-            except OSError as error:
-                raise InputError(
-                    f"The MLflow server {shown_store(uri)} does not answer "
-                    f"({error.strerror or error}).",
-                    "Start it, or correct tracking_uri or MLFLOW_TRACKING_URI.",
-                ) from error
-
-
-def _check_sqlite(name: str, uri: str) -> None:
-    path = Path(name)
-    if not name or name == ":memory:" or not path.exists() or path.stat().st_size == 0:
-        raise InputError(
-            f"There is no MLflow database {path if name else uri}.",
-            f"{_TRAIN} If you have trained already, correct tracking_uri or MLFLOW_TRACKING_URI.",
-        )
-    try:
-        # Opened for reading only: MLflow itself would fill any SQLite file with its tables.
-        with contextlib.closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        ) as con:
-            tables = {row[0] for row in con.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.Error as error:
-        raise InputError(
-            f"{path} is not a database that can be read ({error}).",
-            "Correct tracking_uri, or bring the file back from a copy.",
-        ) from error
-    if not {"registered_models", "model_versions"} <= tables:
-        raise InputError(f"{path} is not an MLflow database.", f"Correct tracking_uri. {_TRAIN}")
-
-
-@contextlib.contextmanager
-def _mlflow_errors(uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of its database into ours."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError) as error:
-        reason = str(error).strip().split("\n", 1)[0].replace(uri, shown_store(uri))
-        raise InputError(
-            f"MLflow at {shown_store(uri)} gave an error: {reason}",
-            "Check tracking_uri or MLFLOW_TRACKING_URI and that the server or database is up.",
-        ) from error
-    except ImportError as error:
-        raise InputError(
-            f"A library for {shown_store(uri)} is not installed: {error}", "Install it with pip."
-        ) from error
-
-
-def _version(client: MlflowClient, name: str, alias: str, uri: str) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        registered = client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise _absent(client, name, uri) from error
-    version = dict(registered.aliases).get(alias)
-    if version is None:
-        others = ", ".join(f"{key} (version {value})" for key, value in registered.aliases.items())
-        raise InputError(
-            f"No version of {name} is the {alias}" + (f"; there is {others}." if others else "."),
-            _way_to(alias, name, client, dict(registered.aliases)),
-        )
-    return client.get_model_version(name, str(version))
-
-
-def _absent(client: MlflowClient, name: str, uri: str) -> InputError:
-    """What to say of a registered model that is not there: those that are, and how it is made."""
-    there = sorted(str(each.name) for each in client.search_registered_models())
-    short = name.removeprefix("regulars-")
-    if not there:
-        hint = _TRAIN
-    elif name != short and short in _TRAINED:
-        hint = f"Run `regulars train {short}` first. There is {_some(there)}."
-    else:
-        hint = f"Correct the name. There is {_some(there)}."
-    return InputError(f"There is no registered model {name} in {shown_store(uri)}.", hint)
-
-
-def _way_to(alias: str, name: str, client: MlflowClient, aliases: Mapping[str, str]) -> str:
-    """What to do where no version bears an alias."""
-    newest = aliases.get("challenger")
-    if alias != "champion" or newest is None:
-        return "Run `regulars train`."
-    by_hand = f"regulars promote {name} --to champion {newest} --why ..."
-    tags = client.get_model_version(name, str(newest)).tags
-    if "promoted" in tags:
-        return f"Run `regulars train`, or put one into use: {by_hand}"
-    return (
-        f"The training of version {newest} was ended half-way, or is still at work: the version "
-        f"has not been judged. Run `regulars train` again, or put it into use: {by_hand}"
-    )
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - 10
-    return ", ".join(names[:10]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fetch(client: MlflowClient, found: ModelVersion, label: str, uri: str) -> tuple[Path, Path]:

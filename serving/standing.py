@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from serving.findings import Finding, Severity
-from serving.registry import load_if_any, newest_version
+from serving.registry import load_if_any
+from serving.versions import newest_version
 
 if TYPE_CHECKING:
     from serving.registry import RegisteredModel
