@@ -168,7 +168,7 @@ def ranked(
     ends = [float(row["y"]) for row in rows] or [0.0]
     reach: Spec = {"zero": True, "nice": False, "padding": 44}
     if min(ends) >= 0:  # room for the figure at the end, on a phone as well
-        most = max(max(ends), 1e-9)
+        most = max(*ends, rule or 0.0, 1e-9)
         room = {"expr": f"{most} * max(width, 120) / max(width - 58, 60)"}
         reach = {"domainMin": 0, "domainMax": room, "nice": False}
     x = {
