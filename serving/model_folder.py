@@ -8,6 +8,8 @@ was registered. Compiled Python is never copied, because it would run in place o
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,12 +41,17 @@ def copy_folder(folder: Path, target: Path, label: str) -> None:
     What is checked is then what is loaded, whatever happens to the original meanwhile.
 
     Raises:
-        InputError: A file is missing or cannot be copied.
+        InputError: A file is missing or cannot be copied, or there is no room for it.
     """
     left_out = shutil.ignore_patterns("__pycache__", "*.pyc")
     try:
         shutil.copytree(folder, target, symlinks=True, ignore=left_out, dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
+    except OSError as error:
+        if os.strerror(errno.ENOSPC) in str(error):  # shutil.Error has no number, only words
+            raise InputError(
+                f"There is no room in {target.parent} for the copy of {label} that is loaded.",
+                "Make room there, or name another folder for temporary files in TMPDIR.",
+            ) from error
         reason = str(error).splitlines()[0]
         raise InputError(f"The files of {label} cannot be read: {reason}", RETRAIN) from error
 

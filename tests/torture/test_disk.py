@@ -18,6 +18,7 @@ from tests.torture.harness import (
     command,
     files_are_whole,
     inside,
+    ledger_is_whole,
     leftovers,
     registry_is_whole,
     running,
@@ -171,11 +172,15 @@ def test_a_shop_that_cannot_be_written_to(rounds, made, disk, tmp_path):
 def test_no_room_for_temporary_files(rounds, shop, disk):
     rounds(reduced=0, full=1)
     old = (shop / "scores.csv").read_bytes()
-    disk.leave(0)
+    # With nothing free Python would take another folder: room for its trial, not for a model.
+    disk.leave(8192)
     done = command("score", "-o", "scores.csv", folder=shop, TMPDIR=str(disk.path))
-    if done.code:
-        done.refused()
-        assert (shop / "scores.csv").read_bytes() == old
+    assert "There is no room" in done.refused()
+    assert (shop / "scores.csv").read_bytes() == old
+    assert ledger_is_whole(shop) == 1
+    assert not list(disk.path.glob("regulars-*"))
     disk.make_room()
+    command("score", "-o", "scores.csv", folder=shop, TMPDIR=str(disk.path)).well()
+    assert ledger_is_whole(shop) == 2
     assert not list(disk.path.glob("regulars-*"))
     registry_is_whole(shop)

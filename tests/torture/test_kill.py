@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from regulars.cli import run
+from serving.score_ledger import parse_score_ledger, read_lists, read_scores
 from tests.torture.harness import (
     command,
     crash_at,
@@ -211,3 +212,103 @@ def registered(folder: Path) -> list[str]:
         return running(folder)
     except Exception:  # it is not there yet
         return []
+
+
+WRITERS = {
+    "report": ("report", "-o", "written.html"),
+    "actions": ("actions", "-o", "written.csv"),
+    "measures": ("measures", "-o", "written.csv"),
+    "segments": ("segments", "-o", "written.csv"),
+    "monitor": ("monitor", "-o", "written.csv"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_command_that_writes_a_file_killed(rounds, shop, name):
+    """Before it changes the disk, the moment at which the file takes its place first."""
+    seeds = rounds(reduced=0, full=6)
+    arguments, ends = WRITERS[name], {0, 3} if name == "monitor" else {0}
+    if name == "segments":
+        command("train", "segments", folder=shop).well()
+    trace, target = shop.parent / "trace", shop / arguments[-1]
+    assert crash_at(0, trace, *arguments, folder=shop).code in ends
+    new, old = target.read_bytes(), b"old"
+    said = moments(trace)
+    placed = next(i for i, what in enumerate(said, 1) if f"os.rename {target.parent}/." in what)
+    others = sorted(set(range(1, len(said) + 1)) - {placed})
+    random.Random(0).shuffle(others)
+    before, lists = registry_is_whole(shop), ledger_is_whole(shop)
+    for seed in seeds:
+        with rounds.told(seed):
+            target.write_bytes(old)
+            died = crash_at([placed, *others][seed % len(said)], trace, *arguments, folder=shop)
+            assert died.code == -9, died
+            assert target.read_bytes() == old if seed == 0 else target.read_bytes() in (old, new)
+            assert registry_is_whole(shop) == before
+            assert ledger_is_whole(shop) == lists
+            files_are_whole(shop)
+    assert command(*arguments, folder=shop).code in ends
+    assert target.read_bytes() == new
+    assert leftovers(shop) == []
+
+
+def test_forgetting_killed_before_it_changes_the_disk(rounds, shop):
+    """Whatever is left undone, the next run does; nobody else's rows are lost."""
+    seeds = rounds(reduced=0, full=12)
+    kept = {name: (shop / name).read_bytes() for name in ("scores.csv", "score_ledger.duckdb")}
+    lines = kept["scores.csv"].splitlines(keepends=True)
+    person = lines[1].split(b",")[0].strip(b'"').decode()
+    without = b"".join([lines[0], *lines[2:]])
+    everyone = recorded(shop)
+    assert person in everyone
+    trace, forget = shop.parent / "trace", ("forget", person)
+    assert crash_at(0, trace, *forget, folder=shop).code == 3  # they are in the source
+    assert (shop / "scores.csv").read_bytes() == without
+    said = moments(trace)
+    chosen = sorted(
+        range(1, len(said) + 1), key=lambda i: not re.search("ledger|rename", said[i - 1])
+    )
+    for seed in seeds:
+        with rounds.told(seed):
+            for name, content in kept.items():
+                (shop / name).write_bytes(content)
+            died = crash_at(chosen[seed % len(chosen)], trace, *forget, folder=shop)
+            assert died.code == -9, died
+            assert (shop / "scores.csv").read_bytes() in (kept["scores.csv"], without)
+            registry_is_whole(shop)
+            assert ledger_is_whole(shop) == 1
+            assert command(*forget, folder=shop).code == 3
+            assert (shop / "scores.csv").read_bytes() == without
+            assert recorded(shop) == everyone - {person}
+            assert leftovers(shop) == []
+
+
+def recorded(shop: Path) -> set[str]:
+    """The customers of the only list in the score ledger."""
+    place = parse_score_ledger("score_ledger.duckdb", shop)
+    assert place is not None
+    (row,) = read_lists(place).itertuples()
+    return set(read_scores(place, row.list_id, ["churn_probability"]).index)
+
+
+def test_a_promotion_killed_before_it_changes_the_store(rounds, shop):
+    """The champion is the one before or the one asked for, and the next promotion completes."""
+    seeds = rounds(reduced=0, full=8)
+    command("train", "churn", "--quick", "--seed", "1", folder=shop).well()
+    trace, why = shop.parent / "trace", ("--why", "torture")
+    promote = ("promote", "churn", "--to", "champion")
+    if registry_is_whole(shop)["regulars-churn"] == "2":  # the gate has promoted it
+        command(*promote, "1", *why, folder=shop).well()
+    crash_at(0, trace, *promote, "2", *why, folder=shop).well()
+    changes = [i for i, what in enumerate(moments(trace), 1) if what.startswith("sql")]
+    for seed in seeds:
+        with rounds.told(seed):
+            command(*promote, "1", *why, folder=shop).well()
+            moment = changes[seed % len(changes)]
+            died = crash_at(moment, trace, *promote, "2", *why, folder=shop)
+            assert died.code == -9, died
+            assert registry_is_whole(shop)["regulars-churn"] in ("1", "2")
+            again = command(*promote, "2", *why, folder=shop)
+            assert again.code == 0 or "is the champion already" in again.refused()
+            assert registry_is_whole(shop)["regulars-churn"] == "2"
+            command("promote", "churn", "--history", folder=shop).well()
