@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from features.reading.addresses import shown_store
+
 from .. import console
 
 if TYPE_CHECKING:
@@ -69,13 +71,15 @@ def show_training(result: TrainingResult, champion: str) -> None:
 
 def show_where_to_look(config: Config) -> None:
     """Say how to open the MLflow UI on the runs of this configuration."""
-    uri = config.mlflow.tracking_uri
+    uri = shown_store(config.mlflow.tracking_uri)
     console.say()
     if uri.startswith("http"):
-        console.say(f"Compare the runs: {uri}/#/experiments?workflowType=machine_learning")
-    else:
-        console.say(f"Compare the runs: mlflow ui --backend-store-uri {uri}")
-        console.say("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
+        page = f"{uri.rstrip('/')}/#/experiments?workflowType=machine_learning"
+        console.say(f"Compare the runs: {page}")
+        return
+    hidden = "" if uri == config.mlflow.tracking_uri else " (with its user and password)"
+    console.say(f"Compare the runs: mlflow ui --backend-store-uri {uri}{hidden}")
+    console.say("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 
 
 def summarise_backtest(result: Backtest) -> dict[str, Any]:

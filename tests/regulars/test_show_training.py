@@ -1,9 +1,10 @@
-"""What is said of a training: who is champion at that moment."""
+"""What is said of a training: who is champion at that moment, and where to look."""
 
 import pandas as pd
 import pytest
 
-from regulars.show.training import show_training
+from regulars.config import Config
+from regulars.show.training import show_training, show_where_to_look
 from training.result import TrainingResult
 
 
@@ -31,3 +32,20 @@ def test_the_last_line_says_who_is_champion_now(
 ) -> None:
     show_training(result(outcome), champion)
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql+psycopg://me:s3cret@db/mlflow?sslpassword=s3cret", "postgresql+psycopg://db/"),
+        ("https://me:s3cret@mlflow.example/", "https://mlflow.example/"),
+        ("sqlite:///mlflow.db", "mlflow ui --backend-store-uri sqlite:///"),
+    ],
+)
+def test_where_to_look_holds_no_password(
+    address: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_where_to_look(Config.model_validate({"mlflow": {"tracking_uri": address}}))
+    out = capsys.readouterr().out
+    assert said in out
+    assert "s3cret" not in out
