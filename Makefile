@@ -39,7 +39,7 @@ imports: setup
 pytest: setup
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
-torture: setup ## Faults and attacks in full, for an hour or two (docs/reliability.md)
+torture: setup ## Faults and attacks in full, for an hour and a half (docs/reliability.md)
 	REGULARS_TORTURE=full $(BIN)/pytest -m torture -n 4 --dist load -p no:randomly --durations=20
 
 format: setup ## Format and mend what can be mended
