@@ -116,6 +116,7 @@ MONEY_TOPICS: tuple[Topic, ...] = (
         "returns",
         Message("returned", ("return_rate_365",), when=at_least("return_rate_365", 1e-6), reads=1),
         Message("returned_nothing", ("return_rate_365",), reads=-1),
+        no_purchase(365),
         *_RETURNED,
         about=["return_rate_365"],
     ),
