@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from features.ledger import Ledger
 from features.snapshot import build_snapshot
 from features.window import ObservationWindow
+from regulars.cli import run
 from regulars.config import load_config
 from regulars.jobs import open_configured_ledger
 from serving.batch import write_list
@@ -103,3 +105,72 @@ def test_the_sum_of_very_large_amounts_is_exact(tmp_path: Path) -> None:
     found = ledger([*rows, *bought("b")], tmp_path)
     total = found.con.con.execute("SELECT CAST(sum(amount) AS VARCHAR) FROM transactions")
     assert total.fetchall() == [("30000000000000159.9700",)]
+
+
+CONFIG = """
+[source]
+url = "."
+[tables.transactions]
+from = "orders.csv"
+[churn]
+horizon_days = 60
+candidates = ["days_since_last", "lightgbm"]
+[clv]
+horizon_days = 90
+candidates = ["mbg_nbd"]
+"""
+WORK = (
+    "check",
+    "train churn --quick",
+    "train clv",
+    "train segments",
+    "score -o scores.csv",
+    "report -o page.html",
+    "actions -o actions.csv",
+    "segments -o segments.csv",
+    "measures -o measures.csv",
+)
+
+
+def test_the_whole_job_on_a_shop_of_extremes(
+    rounds: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds(reduced=0, full=1)
+    lot = np.random.default_rng(3)
+    rows = [row for i in IDS for row in bought(i, times=24)]
+    for i in range(1_000):
+        first = int(lot.integers(0, 500))
+        gaps = lot.exponential(30.0, int(lot.integers(1, 20))).cumsum().astype(int)
+        days = [first, *(first + gaps[first + gaps < 700])]
+        rows += [
+            (f"c{i}", START + dt.timedelta(days=int(d)), f"{lot.uniform(5, 90):.2f}") for d in days
+        ]
+    rows += [("rich", START + dt.timedelta(days=300), "10000000000000.00")]
+    rows += [("owing", START + dt.timedelta(days=300), "-900000000000")]
+    rows += [("tiny", START + dt.timedelta(days=200 + i), "0.001") for i in range(5)]
+    rows += [("zero", START + dt.timedelta(days=200 + i), "0") for i in range(5)]
+    rows += [("busy", START + dt.timedelta(days=i % 700), "3") for i in range(10_000)]
+    ledger([*rows, ("old", dt.date(1900, 1, 1), "5"), ("new", dt.date(2200, 1, 1), "5")], tmp_path)
+    (tmp_path / "regulars.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    for command in WORK:
+        assert run(command.split()) == 0, command
+    assert run(["monitor", "-o", "findings.csv"]) in (0, 3)
+
+    names = sorted({name for name, _, _ in rows})
+    assert sorted(read_list("scores.csv")) == names
+    for path in tmp_path.glob("*.csv"):
+        frame = pd.read_csv(
+            path, dtype={"customer_id": "str"}, keep_default_na=False, na_values=[""]
+        )
+        assert not np.isinf(frame.select_dtypes("number").to_numpy(float)).any(), path
+    scored = pd.read_csv("scores.csv", index_col=0)
+    for name in ("churn_probability", "churn_low", "churn_high", "p_alive"):
+        assert scored[name].dropna().between(0, 1).all()
+    known = scored[scored["status"] == "scored"]
+    assert len(known) >= len(names) - 3  # who never bought has no score
+    assert (known["clv"] >= 0).all()
+    assert (known["clv_low"] <= known["clv_high"]).all()
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Infinity" not in page
+    assert ">NaN" not in page
