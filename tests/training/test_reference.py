@@ -1,15 +1,9 @@
 """A training keeps what its customers were like, with the model and nowhere else."""
 
-import tempfile
-from pathlib import Path
-
-import mlflow
 import numpy as np
 import pandas as pd
-import pytest
 
-from models.artifact import read_card
-from models.reference import MAX_CUTOFFS, REFERENCE, Reference, read_reference
+from models.reference import MAX_CUTOFFS, REFERENCE, Reference
 from training.reference import churn_reference, clv_reference
 
 
@@ -45,21 +39,3 @@ def test_clv_keeps_the_day_it_was_fitted_to(panel):
     assert found.learned_from == (now,)
     assert found.columns["group"].bins.levels == ("a", "b")
     assert set(found.scores) == {"clv", "expected_purchases"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["churn", "clv"])
-def test_it_is_registered_under_the_checksums_of_the_model(family, request, store, orders):
-    tracking, _ = store
-    result = request.getfixturevalue(f"{family}_result")
-    version = tracking.client.get_model_version(result.name, result.version)
-    location = tracking.client.get_model_version_download_uri(version.name, version.version)
-    with tempfile.TemporaryDirectory() as temporary, tracking.here():
-        local = mlflow.artifacts.download_artifacts(location, dst_path=temporary)
-        folder = Path(local) / "artifacts" / "model"
-        assert REFERENCE in read_card(folder)["files"]
-        found = read_reference(folder)
-        text = (folder / REFERENCE).read_text()
-    assert found is not None
-    assert found.as_of == orders["timestamp"].max().date() + pd.Timedelta(days=1)
-    assert not any(f'"{customer}"' in text for customer in orders["customer_id"].astype(str))

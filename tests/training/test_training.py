@@ -10,10 +10,12 @@ import pytest
 
 from features.errors import NotEnoughDataError
 from features.ledger import Ledger
+from models.artifact import read_card
 from models.churn import ChurnModel
 from models.clv import CustomerLifetimeValue
 from models.ensemble import StackedLifetimeValue
 from models.hybrid import LearnedLifetimeValue
+from models.reference import REFERENCE, read_reference
 from training.churn import train_churn
 from training.churn_panel import ChurnSettings
 from training.churn_recipes import QUICK
@@ -265,3 +267,22 @@ def test_a_model_with_covariates_and_segments_is_trained_and_shown(orders, tmp_p
         loaded = mlflow.pyfunc.load_model(f"models:/{result.name}@{CHAMPION}")
     assert "country" in loaded.metadata.signature.inputs.input_names()
     assert len(loaded.predict(loaded.input_example)) == 2
+
+
+@pytest.mark.parametrize("family", ["churn", "clv"])
+def test_the_reference_is_registered_under_the_checksums_of_the_model(
+    family, request, store, orders
+):
+    tracking, _ = store
+    result = request.getfixturevalue(f"{family}_result")
+    version = tracking.client.get_model_version(result.name, result.version)
+    location = tracking.client.get_model_version_download_uri(version.name, version.version)
+    with tempfile.TemporaryDirectory() as temporary, tracking.here():
+        local = mlflow.artifacts.download_artifacts(location, dst_path=temporary)
+        folder = Path(local) / "artifacts" / "model"
+        assert REFERENCE in read_card(folder)["files"]
+        found = read_reference(folder)
+        text = (folder / REFERENCE).read_text()
+    assert found is not None
+    assert found.as_of == orders["timestamp"].max().date() + pd.Timedelta(days=1)
+    assert not any(f'"{customer}"' in text for customer in orders["customer_id"].astype(str))
