@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,25 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_empty_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow takes a second to make an empty store: the tests of a process copy one."""
+    from training import tracking
+
+    make, empty = tracking.make_store, tmp_path_factory.mktemp("store") / "mlflow.db"
+
+    def copied(database: Path) -> None:
+        if database.exists():
+            make(database)
+            return
+        make(empty)
+        shutil.copyfile(empty, database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "make_store", copied)
+        yield
 
 
 @pytest.fixture(scope="session")
